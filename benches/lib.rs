@@ -1,0 +1,1 @@
+//! Criterion benches of every stage; run them with `cargo bench`.

@@ -1,0 +1,1 @@
+//! Wire bytes to readings, one format a file, no I/O.

@@ -1,0 +1,178 @@
+//! An anomaly and its revisions: begin, worse, end.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{SignalId, features::WindowFeatures};
+
+/// How much history stands behind a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Maturity {
+    /// Too little seen to judge: rules only.
+    #[default]
+    Cold = 0,
+    /// Some history, less than the detector wants.
+    Learning = 1,
+    /// The detector's whole history is there.
+    Mature = 2,
+}
+
+/// The detector that raised a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Detector {
+    /// Lo-lo, lo, hi, hi-hi.
+    Limits = 0,
+    /// Rate of change.
+    RateOfChange = 1,
+    /// The value does not move.
+    Flatline = 2,
+    /// Modified z-score over a rolling window.
+    ModifiedZ = 3,
+    /// Exponentially weighted baseline.
+    EmaBaseline = 4,
+    /// No readings.
+    Gap = 5,
+}
+
+/// What kind of anomaly it looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum AnomalyKind {
+    /// A short excursion.
+    Spike = 0,
+    /// A slow departure.
+    Drift = 1,
+    /// The value stopped moving.
+    Stuck = 2,
+    /// The scatter grew.
+    Noise = 3,
+    /// The level moved and stayed.
+    LevelShift = 4,
+    /// Readings stopped.
+    Gap = 5,
+    /// A configured limit was crossed.
+    Limit = 6,
+    /// The value moved faster than configured.
+    Rate = 7,
+}
+
+/// Where an anomaly is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum AnomalyState {
+    /// It was raised.
+    Begin = 0,
+    /// Its severity rose.
+    Worse = 1,
+    /// It is over.
+    End = 2,
+}
+
+/// How bad, from the peak score: low from 1, medium from 2, high from 4, critical from 8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Severity {
+    /// Peak score below 2.
+    Low = 0,
+    /// Peak score from 2.
+    Medium = 1,
+    /// Peak score from 4.
+    High = 2,
+    /// Peak score from 8.
+    Critical = 3,
+}
+
+impl Severity {
+    /// Severity of a peak score.
+    #[must_use]
+    pub fn of(peak_score: f64) -> Self {
+        match peak_score {
+            s if s >= 8.0 => Self::Critical,
+            s if s >= 4.0 => Self::High,
+            s if s >= 2.0 => Self::Medium,
+            _ => Self::Low,
+        }
+    }
+}
+
+macro_rules! names {
+    ($type:ty { $($variant:ident => $name:literal),+ $(,)? }) => {
+        impl $type {
+            /// The name used in tables, events and on screens.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+    };
+}
+
+names!(Maturity { Cold => "cold", Learning => "learning", Mature => "mature" });
+names!(Detector {
+    Limits => "limits",
+    RateOfChange => "rate_of_change",
+    Flatline => "flatline",
+    ModifiedZ => "modified_z",
+    EmaBaseline => "ema_baseline",
+    Gap => "gap",
+});
+names!(AnomalyKind {
+    Spike => "spike",
+    Drift => "drift",
+    Stuck => "stuck",
+    Noise => "noise",
+    LevelShift => "level_shift",
+    Gap => "gap",
+    Limit => "limit",
+    Rate => "rate",
+});
+names!(AnomalyState { Begin => "begin", Worse => "worse", End => "end" });
+names!(Severity { Low => "low", Medium => "medium", High => "high", Critical => "critical" });
+
+/// One line of the append-only anomaly log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnomalyRevision {
+    /// Hash of signal name, detector and start: the same in every run of the same messages.
+    pub id: u64,
+    /// The signal.
+    pub signal: SignalId,
+    /// The detector that raised it.
+    pub detector: Detector,
+    /// What it looks like so far.
+    pub kind: AnomalyKind,
+    /// 0 for the first revision of this anomaly, then 1, 2, ...
+    pub revision: u32,
+    /// Begin, worse or end.
+    pub state: AnomalyState,
+    /// Severity of the peak so far.
+    pub severity: Severity,
+    /// Event time of the first reading at or above the boundary.
+    pub start_us: i64,
+    /// Event time at which this revision was decided.
+    pub time_us: i64,
+    /// Event time of the last reading at or above the boundary; only with `End`.
+    pub end_us: Option<i64>,
+    /// Event time of the peak.
+    pub peak_us: i64,
+    /// Greatest score so far.
+    pub peak_score: f64,
+    /// Value at the peak (NaN for a gap).
+    pub peak_value: f64,
+    /// Score of this revision's reading.
+    pub score: f64,
+    /// Value of this revision's reading (NaN for a gap).
+    pub value: f64,
+    /// What the detector expected at the peak (NaN if it expects nothing, as with limits).
+    pub expected: f64,
+    /// Sign of value - expected at the peak: -1, 0 or 1.
+    pub direction: i8,
+    /// History behind the score.
+    pub maturity: Maturity,
+    /// The signal's latest closed window, if any: (start, end, features).
+    pub window: Option<(i64, i64, Box<WindowFeatures>)>,
+    /// Stream sequence that caused this revision.
+    pub sequence: u64,
+    /// Position within that message.
+    pub position: u32,
+}

@@ -1,0 +1,29 @@
+//! Signal processing and detection of iotpm: no clock, no I/O, no threads, no Python.
+//!
+//! The flow through this crate, for one shard of the plant ([`Engine`]):
+//!
+//! ```text
+//! Batch -> quality -> reorder -> ring -> reading detectors -> fuse -> anomalies
+//!                                  \-> window -> features
+//! ```
+//!
+//! Time is data: event time is in the reading, stream time comes with the message and with ticks.
+//! The same messages give the same rows, however they are cut into batches or spread over shards.
+#![forbid(unsafe_code)]
+
+mod anomaly;
+mod batch;
+mod error;
+pub mod features;
+mod output;
+mod reading;
+pub mod robust;
+pub mod spectrum;
+mod template;
+
+pub use anomaly::{AnomalyKind, AnomalyRevision, AnomalyState, Detector, Maturity, Severity};
+pub use batch::{Barrier, BarrierKind, Batch, NewSignal};
+pub use error::{CoreError, Result};
+pub use output::{Counters, LateReading, Output, ReadingRow, RejectReason, Rejected, ScoreRow, WaveformRow, WindowRow};
+pub use reading::{NO_STREAM_TIME, Quality, Reading, SignalId, Waveform};
+pub use template::{Limits, Template, Templates};

@@ -1,0 +1,202 @@
+//! Configuration of all signals that match a pattern.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CoreError, Result};
+
+/// Limits in the template's unit; each is optional.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Critical low.
+    pub lo_lo: Option<f64>,
+    /// Low.
+    pub lo: Option<f64>,
+    /// High.
+    pub hi: Option<f64>,
+    /// Critical high.
+    pub hi_hi: Option<f64>,
+    /// How far the value must come back before a crossed limit clears.
+    pub deadband: f64,
+}
+
+/// Configuration of all signals whose name matches `pattern`; the first matching template wins.
+///
+/// Deserialised from the JSON that the configuration layer writes; unknown keys are errors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Template {
+    /// Pattern on `site/asset/signal`; `*` stands for any run of characters, also across `/`.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// UCUM unit of the stored values.
+    pub unit: Option<String>,
+    /// What is measured, such as `temperature` or `vibration`; free text.
+    pub kind: Option<String>,
+    /// Window length in seconds; default: the larger of 30 s and 32 typical sampling intervals.
+    pub window_s: Option<f64>,
+    /// Hop between window starts in seconds; default: a third of the window.
+    pub hop_s: Option<f64>,
+    /// How far behind the greatest event time a reading may arrive and still count, seconds.
+    pub lateness_s: f64,
+    /// Silence after which a signal is idle, seconds; default: the larger of 30 s and 10 typical intervals.
+    pub idle_timeout_s: Option<f64>,
+    /// How far event time may run ahead of stream time, seconds.
+    pub future_tolerance_s: f64,
+    /// Smallest physically possible value.
+    pub physical_min: Option<f64>,
+    /// Greatest physically possible value.
+    pub physical_max: Option<f64>,
+    /// Smallest step of the sensor; default: learned from the values.
+    pub resolution: Option<f64>,
+    /// Alarm limits.
+    pub limits: Limits,
+    /// Greatest allowed rate of change per second; default: no such check.
+    pub max_rate_per_s: Option<f64>,
+    /// Readings of the modified z-score's rolling window.
+    pub modified_z_window: usize,
+    /// Boundary of the modified z-score.
+    pub modified_z_boundary: f64,
+    /// Readings of the exponentially weighted baseline's memory (its weight is 2 / (n + 1)).
+    pub ema_span: usize,
+    /// Boundary of the baseline in its standard deviations.
+    pub ema_boundary: f64,
+    /// Identical readings in a row that make a moving signal stuck; the learned habit of the signal can only raise it.
+    pub flatline_readings: usize,
+    /// Names of the detectors that run; default: all of the set `basic`.
+    pub detectors: Option<Vec<String>>,
+    /// An anomaly begins when this many ...
+    pub begin_count: u8,
+    /// ... of this many readings reach 1.0 ...
+    pub begin_of: u8,
+    /// ... or one reading reaches this score.
+    pub begin_at_once: f64,
+    /// It ends after this many readings in a row below 1.0.
+    pub end_count: u8,
+    /// Seconds after the end of an anomaly in which the same detector raises no new one unless it exceeds the old peak;
+    /// default: one window.
+    pub repeat_s: Option<f64>,
+    /// Bound of the reorder buffer, readings.
+    pub max_reorder: usize,
+    /// Bound of the ring, readings.
+    pub max_ring: usize,
+}
+
+impl Default for Template {
+    fn default() -> Self {
+        Self {
+            pattern: "*".into(),
+            unit: None,
+            kind: None,
+            window_s: None,
+            hop_s: None,
+            lateness_s: 0.0,
+            idle_timeout_s: None,
+            future_tolerance_s: 10.0,
+            physical_min: None,
+            physical_max: None,
+            resolution: None,
+            limits: Limits::default(),
+            max_rate_per_s: None,
+            modified_z_window: 100,
+            modified_z_boundary: 3.5,
+            ema_span: 500,
+            ema_boundary: 6.0,
+            flatline_readings: 30,
+            detectors: None,
+            begin_count: 3,
+            begin_of: 5,
+            begin_at_once: 2.0,
+            end_count: 10,
+            repeat_s: None,
+            max_reorder: 1024,
+            max_ring: 8192,
+        }
+    }
+}
+
+/// The templates of a configuration, checked, in order; the built-in default stands at the end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Templates {
+    list: Vec<Template>,
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self { list: vec![Template::default()] }
+    }
+}
+
+impl Templates {
+    /// Checks the templates and appends the built-in default.
+    ///
+    /// # Errors
+    /// [`CoreError::InvalidTemplate`] names the template, the key, the value and what is allowed.
+    pub fn new(mut list: Vec<Template>) -> Result<Self> {
+        list.iter().try_for_each(check)?;
+        list.push(Template::default());
+        Ok(Self { list })
+    }
+
+    /// The template of a signal name and its index.
+    #[must_use]
+    pub fn find(&self, name: &str) -> (usize, &Template) {
+        let index = self.list.iter().position(|t| matches_pattern(&t.pattern, name));
+        let index = index.unwrap_or(self.list.len() - 1);
+        (index, &self.list[index])
+    }
+
+    /// The template at an index that [`Templates::find`] returned.
+    #[must_use]
+    pub fn get(&self, index: usize) -> &Template {
+        &self.list[index]
+    }
+}
+
+/// Names a template may list in `detectors`.
+pub(crate) const BASIC_DETECTORS: [&str; 5] = ["limits", "rate_of_change", "flatline", "modified_z", "ema_baseline"];
+
+fn check(template: &Template) -> Result<()> {
+    let t = template;
+    let positive = |name, value: Option<f64>| {
+        require(t, name, value, value.is_none_or(|v| v.is_finite() && v > 0.0), "a positive number of seconds")
+    };
+    positive("window_s", t.window_s)?;
+    positive("hop_s", t.hop_s)?;
+    positive("idle_timeout_s", t.idle_timeout_s)?;
+    let range = |name, value: f64, low: f64, high: f64, allowed| require(t, name, value, (low..=high).contains(&value), allowed);
+    range("lateness_s", t.lateness_s, 0.0, 86_400.0, "between 0 and 86400")?;
+    range("future_tolerance_s", t.future_tolerance_s, 0.0, 86_400.0, "between 0 and 86400")?;
+    range("modified_z_window", t.modified_z_window as f64, 8.0, 100_000.0, "between 8 and 100000")?;
+    range("modified_z_boundary", t.modified_z_boundary, 0.1, 1e6, "between 0.1 and 1000000")?;
+    range("ema_span", t.ema_span as f64, 8.0, 1e7, "between 8 and 10000000")?;
+    range("ema_boundary", t.ema_boundary, 0.1, 1e6, "between 0.1 and 1000000")?;
+    range("flatline_readings", t.flatline_readings as f64, 3.0, 1e6, "between 3 and 1000000")?;
+    range("begin_of", f64::from(t.begin_of), 1.0, 16.0, "between 1 and 16")?;
+    range("begin_count", f64::from(t.begin_count), 1.0, f64::from(t.begin_of), "between 1 and begin_of")?;
+    range("begin_at_once", t.begin_at_once, 1.0, 1e9, "at least 1")?;
+    range("end_count", f64::from(t.end_count), 1.0, 255.0, "between 1 and 255")?;
+    range("max_reorder", t.max_reorder as f64, 1.0, 1e6, "between 1 and 1000000")?;
+    range("max_ring", t.max_ring as f64, 64.0, 1e7, "between 64 and 10000000")?;
+    let unknown = t.detectors.iter().flatten().find(|name| !BASIC_DETECTORS.contains(&name.as_str()));
+    require(t, "detectors", unknown, unknown.is_none(), "names among limits, rate_of_change, flatline, modified_z, ema_baseline")
+}
+
+fn require(t: &Template, name: &'static str, value: impl std::fmt::Debug, holds: bool, allowed: &'static str) -> Result<()> {
+    if holds {
+        return Ok(());
+    }
+    Err(CoreError::InvalidTemplate { template: t.pattern.clone(), name, value: format!("{value:?}"), allowed })
+}
+
+/// `*` stands for any run of characters; everything else for itself.
+fn matches_pattern(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}

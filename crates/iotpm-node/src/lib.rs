@@ -1,0 +1,1 @@
+//! Data plane of iotpm: JetStream, codec, shards, chunks.
