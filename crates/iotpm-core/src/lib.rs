@@ -13,6 +13,7 @@
 
 mod anomaly;
 mod batch;
+mod engine;
 mod error;
 pub mod features;
 mod output;
@@ -23,6 +24,7 @@ mod template;
 
 pub use anomaly::{AnomalyKind, AnomalyRevision, AnomalyState, Detector, Maturity, Severity};
 pub use batch::{Barrier, BarrierKind, Batch, NewSignal};
+pub use engine::{Engine, EngineOptions, SignalSnapshot, SignalStats};
 pub use error::{CoreError, Result};
 pub use output::{Counters, LateReading, Output, ReadingRow, RejectReason, Rejected, ScoreRow, WaveformRow, WindowRow};
 pub use reading::{NO_STREAM_TIME, Quality, Reading, SignalId, Waveform};
