@@ -54,7 +54,7 @@ pub enum BarrierKind {
         /// Stream time in microseconds.
         stream_time_us: i64,
     },
-    /// The series has ended: reorder buffers empty, open windows close up to their last reading, open anomalies end.
+    /// The series has ended: reorder buffers empty and open windows close up to their last reading.
     End,
     /// New templates act from here on.
     Configure(Arc<Templates>),

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{Batch, Maturity, Output, Result, SignalId, Templates};
+use crate::{
+    Barrier, BarrierKind, Batch, CoreError, Maturity, NewSignal, Output, Reading, Result, SignalId, Templates,
+    grouping::Grouping,
+    settings::Settings,
+    signal::{Run, Scratch, SignalState},
+};
 
 /// Settings of an engine that do not change results.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,46 +56,220 @@ pub struct SignalStats {
     pub idle: bool,
 }
 
+const NOWHERE: u32 = u32::MAX;
+
 /// Signal processing and detection for the signals of one shard.
 pub struct Engine {
     templates: Arc<Templates>,
+    settings: Vec<Settings>,
     options: EngineOptions,
+    /// Place of a signal number in the vectors below; [`NOWHERE`] if it belongs to another shard.
+    places: Vec<u32>,
+    signals: Vec<SignalState>,
+    /// Index of each signal's template.
+    template_of: Vec<usize>,
+    /// Stream time after which each signal is idle: side by side, so that a tick reads little memory.
+    idle_deadlines_us: Vec<i64>,
+    grouping: Grouping,
+    scratch: Scratch,
 }
 
 impl Engine {
     /// An engine without signals.
     #[must_use]
     pub fn new(templates: Arc<Templates>, options: EngineOptions) -> Self {
-        Self { templates, options }
+        Self {
+            settings: settings_of(&templates),
+            templates,
+            options,
+            places: Vec::new(),
+            signals: Vec::new(),
+            template_of: Vec::new(),
+            idle_deadlines_us: Vec::new(),
+            grouping: Grouping::default(),
+            scratch: Scratch::default(),
+        }
     }
 
     /// Runs a batch and appends what it produced to `output`.
     ///
     /// # Errors
-    /// [`crate::CoreError::UnknownSignal`] for a reading of a signal that no batch registered.
+    /// [`CoreError::UnknownSignal`] for a reading or frame of a signal that no batch registered; nothing has run then.
     pub fn run(&mut self, batch: &Batch, output: &mut Output) -> Result<()> {
-        let _ = (&self.templates, self.options, batch, output);
+        for new in &batch.new_signals {
+            self.register(new);
+        }
+        let places = self.places_of(batch)?;
+        self.check_frames(batch)?;
+        let mut from = 0;
+        for barrier in &batch.barriers {
+            let to = barrier.before.clamp(from, batch.readings.len());
+            self.run_span(&batch.readings[from..to], &places[from..to], output);
+            self.apply(barrier, output)?;
+            from = to;
+        }
+        self.run_span(&batch.readings[from..], &places[from..], output);
         Ok(())
     }
 
+    fn register(&mut self, new: &NewSignal) {
+        if self.place(new.id).is_err() {
+            let (index, _) = self.templates.find(&new.name);
+            self.insert(SignalState::new(new.id, Arc::clone(&new.name), &self.settings[index]), index);
+        }
+    }
+
+    fn insert(&mut self, state: SignalState, template: usize) {
+        let id = state.id().0 as usize;
+        if self.places.len() <= id {
+            self.places.resize(id + 1, NOWHERE);
+        }
+        self.places[id] = self.signals.len() as u32;
+        self.idle_deadlines_us.push(state.idle_deadline_us(&self.settings[template]));
+        self.template_of.push(template);
+        self.signals.push(state);
+    }
+
+    fn places_of(&self, batch: &Batch) -> Result<Vec<u32>> {
+        batch.readings.iter().map(|reading| self.place(reading.signal)).collect()
+    }
+
+    fn check_frames(&self, batch: &Batch) -> Result<()> {
+        batch.barriers.iter().try_for_each(|barrier| match &barrier.kind {
+            BarrierKind::Waveform(frame) => self.place(frame.signal).map(|_| ()),
+            _ => Ok(()),
+        })
+    }
+
+    fn place(&self, id: SignalId) -> Result<u32> {
+        let place = self.places.get(id.0 as usize).copied().filter(|place| *place != NOWHERE);
+        place.ok_or(CoreError::UnknownSignal { signal: id.0 })
+    }
+
+    /// Runs readings between two barriers, grouped by signal: signals do not see each other there, and a signal's state
+    /// is then fetched from memory once, however its readings are interleaved with others.
+    fn run_span(&mut self, readings: &[Reading], places: &[u32], output: &mut Output) {
+        let mut grouping = std::mem::take(&mut self.grouping);
+        for &index in grouping.order(places, self.signals.len()) {
+            let (reading, place) = (&readings[index as usize], places[index as usize] as usize);
+            self.visit(place, reading.sequence, reading.position, output, |signal, run| signal.arrive(reading, run));
+        }
+        self.grouping = grouping;
+    }
+
+    fn visit(
+        &mut self,
+        place: usize,
+        sequence: u64,
+        position: u32,
+        output: &mut Output,
+        act: impl FnOnce(&mut SignalState, &mut Run),
+    ) {
+        let settings = &self.settings[self.template_of[place]];
+        let signal = &mut self.signals[place];
+        let emit_scores = self.options.emit_scores;
+        act(signal, &mut Run { settings, scratch: &mut self.scratch, output, emit_scores, sequence, position });
+        self.idle_deadlines_us[place] = signal.idle_deadline_us(settings);
+    }
+
+    fn apply(&mut self, barrier: &Barrier, output: &mut Output) -> Result<()> {
+        match &barrier.kind {
+            BarrierKind::Tick { stream_time_us } => self.tick(*stream_time_us, barrier, output),
+            BarrierKind::End => self.visit_all(barrier, output, SignalState::close_all),
+            BarrierKind::Configure(templates) => self.configure(Arc::clone(templates), barrier, output),
+            BarrierKind::Waveform(frame) => {
+                let place = self.place(frame.signal)? as usize;
+                self.visit(place, barrier.sequence, barrier.position, output, |s, run| s.take_waveform(frame, run));
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_all(&mut self, barrier: &Barrier, output: &mut Output, act: impl Fn(&mut SignalState, &mut Run)) {
+        for place in 0..self.signals.len() {
+            self.visit(place, barrier.sequence, barrier.position, output, &act);
+        }
+    }
+
+    fn tick(&mut self, stream_time_us: i64, barrier: &Barrier, output: &mut Output) {
+        for place in 0..self.idle_deadlines_us.len() {
+            if self.idle_deadlines_us[place] < stream_time_us {
+                self.visit(place, barrier.sequence, barrier.position, output, |signal, run| {
+                    signal.fall_silent(stream_time_us, run);
+                });
+            }
+        }
+    }
+
+    fn configure(&mut self, templates: Arc<Templates>, barrier: &Barrier, output: &mut Output) {
+        self.settings = settings_of(&templates);
+        self.template_of = self.signals.iter().map(|signal| templates.find(signal.name()).0).collect();
+        self.templates = templates;
+        self.visit_all(barrier, output, SignalState::reconfigure);
+    }
+
     /// The state of every signal, in id order.
-    #[must_use]
-    pub fn snapshot(&self) -> Vec<SignalSnapshot> {
-        Vec::new()
+    ///
+    /// # Errors
+    /// [`CoreError::InvalidSnapshot`] if a state cannot be encoded.
+    pub fn snapshot(&self) -> Result<Vec<SignalSnapshot>> {
+        self.in_id_order().map(|signal| encode(signal)).collect()
     }
 
     /// Takes over the state of signals from a snapshot.
     ///
     /// # Errors
-    /// [`crate::CoreError::InvalidSnapshot`] if a state cannot be decoded.
+    /// [`CoreError::InvalidSnapshot`] if a state cannot be decoded.
     pub fn restore(&mut self, signals: Vec<SignalSnapshot>) -> Result<()> {
-        let _ = signals;
+        for stored in signals {
+            let mut state: SignalState = postcard::from_bytes(&stored.state)
+                .map_err(|error| invalid(&format!("state of signal '{}': {error}", stored.name)))?;
+            let (index, _) = self.templates.find(&stored.name);
+            state.set_name(stored.name);
+            self.insert(state, index);
+        }
         Ok(())
     }
 
     /// What is known about every signal, in id order.
     #[must_use]
     pub fn signal_stats(&self) -> Vec<SignalStats> {
-        Vec::new()
+        self.in_id_order().map(|signal| self.stats_of(signal)).collect()
     }
+
+    fn in_id_order(&self) -> impl Iterator<Item = &SignalState> {
+        self.places.iter().filter(|place| **place != NOWHERE).map(|place| &self.signals[*place as usize])
+    }
+
+    fn stats_of(&self, signal: &SignalState) -> SignalStats {
+        let settings = &self.settings[self.templates.find(signal.name()).0];
+        let counts = signal.counts;
+        SignalStats {
+            id: signal.id(),
+            name: Arc::clone(signal.name()),
+            last_seen_us: signal.last_seen_us(),
+            typical_interval_us: signal.typical_us,
+            readings: counts.readings,
+            late: counts.late,
+            duplicates: counts.duplicates,
+            bad: counts.bad,
+            windows: counts.windows,
+            anomalies: counts.anomalies,
+            maturity: signal.detectors.maturity(settings),
+            idle: signal.idle,
+        }
+    }
+}
+
+fn settings_of(templates: &Templates) -> Vec<Settings> {
+    templates.iter().map(Settings::of).collect()
+}
+
+fn encode(signal: &SignalState) -> Result<SignalSnapshot> {
+    let state = postcard::to_stdvec(signal).map_err(|error| invalid(&error.to_string()))?;
+    Ok(SignalSnapshot { id: signal.id(), name: Arc::clone(signal.name()), state })
+}
+
+fn invalid(reason: &str) -> CoreError {
+    CoreError::InvalidSnapshot { reason: reason.to_owned() }
 }

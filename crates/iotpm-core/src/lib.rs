@@ -11,16 +11,24 @@
 //! The same messages give the same rows, however they are cut into batches or spread over shards.
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod anomaly;
 mod batch;
+mod detect;
 mod engine;
 mod error;
 pub mod features;
+mod grouping;
 mod output;
 mod reading;
+mod reorder;
+mod ring;
 pub mod robust;
+mod settings;
+mod signal;
 pub mod spectrum;
 mod template;
+mod window;
 
 pub use anomaly::{AnomalyKind, AnomalyRevision, AnomalyState, Detector, Maturity, Severity};
 pub use batch::{Barrier, BarrierKind, Batch, NewSignal};

@@ -98,7 +98,7 @@ pub struct WindowRow {
     pub segment: u32,
     /// Usable readings in it.
     pub count: u32,
-    /// Readings that the bounded ring no longer held; features cover the newest ones only if this is not 0.
+    /// 1 if the bounded ring no longer held all its readings, so that its features cover the newest ones only; else 0.
     pub truncated: u32,
     /// Its features.
     pub features: WindowFeatures,

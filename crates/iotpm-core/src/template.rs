@@ -101,7 +101,7 @@ impl Default for Template {
             modified_z_window: 100,
             modified_z_boundary: 3.5,
             ema_span: 500,
-            ema_boundary: 6.0,
+            ema_boundary: 5.0,
             flatline_readings: 30,
             detectors: None,
             begin_count: 3,
@@ -146,6 +146,11 @@ impl Templates {
         (index, &self.list[index])
     }
 
+    /// All templates, in order, the built-in default last.
+    pub fn iter(&self) -> impl Iterator<Item = &Template> {
+        self.list.iter()
+    }
+
     /// The template at an index that [`Templates::find`] returned.
     #[must_use]
     pub fn get(&self, index: usize) -> &Template {
@@ -164,7 +169,9 @@ fn check(template: &Template) -> Result<()> {
     positive("window_s", t.window_s)?;
     positive("hop_s", t.hop_s)?;
     positive("idle_timeout_s", t.idle_timeout_s)?;
-    let range = |name, value: f64, low: f64, high: f64, allowed| require(t, name, value, (low..=high).contains(&value), allowed);
+    let range = |name, value: f64, low: f64, high: f64, allowed| {
+        require(t, name, value, (low..=high).contains(&value), allowed)
+    };
     range("lateness_s", t.lateness_s, 0.0, 86_400.0, "between 0 and 86400")?;
     range("future_tolerance_s", t.future_tolerance_s, 0.0, 86_400.0, "between 0 and 86400")?;
     range("modified_z_window", t.modified_z_window as f64, 8.0, 100_000.0, "between 8 and 100000")?;
@@ -179,10 +186,22 @@ fn check(template: &Template) -> Result<()> {
     range("max_reorder", t.max_reorder as f64, 1.0, 1e6, "between 1 and 1000000")?;
     range("max_ring", t.max_ring as f64, 64.0, 1e7, "between 64 and 10000000")?;
     let unknown = t.detectors.iter().flatten().find(|name| !BASIC_DETECTORS.contains(&name.as_str()));
-    require(t, "detectors", unknown, unknown.is_none(), "names among limits, rate_of_change, flatline, modified_z, ema_baseline")
+    require(
+        t,
+        "detectors",
+        unknown,
+        unknown.is_none(),
+        "names among limits, rate_of_change, flatline, modified_z, ema_baseline",
+    )
 }
 
-fn require(t: &Template, name: &'static str, value: impl std::fmt::Debug, holds: bool, allowed: &'static str) -> Result<()> {
+fn require(
+    t: &Template,
+    name: &'static str,
+    value: impl std::fmt::Debug,
+    holds: bool,
+    allowed: &'static str,
+) -> Result<()> {
     if holds {
         return Ok(());
     }

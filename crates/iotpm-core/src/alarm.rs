@@ -1,0 +1,287 @@
+//! From scores to anomalies: persistence before raising, hysteresis before ending, no repeats.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    AnomalyKind, AnomalyRevision, AnomalyState, Detector, Maturity, Severity, SignalId,
+    detect::{Fused, Verdict},
+    features::WindowFeatures,
+    ring::Ring,
+    settings::Settings,
+};
+
+/// Crossings up to which an excursion is a spike.
+const SPIKE_CROSSINGS: u32 = 3;
+
+/// The signal's latest closed window: start, end, features.
+pub(crate) type LatestWindow = (i64, i64, Box<WindowFeatures>);
+
+/// Who an anomaly belongs to and which message caused the revision.
+pub(crate) struct Context<'a> {
+    pub signal: SignalId,
+    pub name: &'a str,
+    pub window: Option<&'a LatestWindow>,
+    pub sequence: u64,
+    pub position: u32,
+}
+
+/// A scored reading.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scored {
+    pub time_us: i64,
+    pub value: f64,
+    pub fused: Fused,
+}
+
+/// What became of a reading that may raise, worsen or end an anomaly.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Quiet,
+    /// An anomaly was due but repeats a recent one.
+    Suppressed,
+    Revised(Box<AnomalyRevision>),
+}
+
+/// Alarm state of one signal: at most one fused anomaly and one gap are open.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Alarm {
+    /// One bit a released reading, the newest lowest: did it reach 1.0?
+    crossings: u32,
+    open: Option<Box<Open>>,
+    gap: Option<Box<Open>>,
+    last: Option<Closed>,
+    suppressing: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Closed {
+    detector: Detector,
+    end_us: i64,
+    peak_score: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Open {
+    id: u64,
+    detector: Detector,
+    revision: u32,
+    start_us: i64,
+    last_crossing_us: i64,
+    peak_us: i64,
+    peak_score: f64,
+    peak_value: f64,
+    expected: f64,
+    maturity: Maturity,
+    above: u32,
+    below: u32,
+    quiet: u32,
+}
+
+impl Alarm {
+    /// Notes a reading that no detector may judge.
+    pub fn observe_unusable(&mut self) {
+        self.crossings <<= 1;
+    }
+
+    /// Forgets which of the last readings crossed (the ring was emptied).
+    pub fn forget_crossings(&mut self) {
+        self.crossings = 0;
+    }
+
+    /// Takes a scored reading that is not yet in the ring.
+    pub fn observe(&mut self, at: &Context, scored: &Scored, ring: &Ring, settings: &Settings, repeat_us: i64) -> Step {
+        let crosses = scored.fused.verdict.score >= 1.0;
+        self.crossings = self.crossings << 1 | u32::from(crosses);
+        if self.open.is_some() {
+            return self.follow(at, scored, settings);
+        }
+        let recent = self.crossings & (u32::MAX >> (32 - settings.begin_of));
+        let due = scored.fused.verdict.score >= settings.begin_at_once || recent.count_ones() >= settings.begin_count;
+        if !crosses || !due {
+            self.suppressing &= recent != 0;
+            return Step::Quiet;
+        }
+        self.raise(at, scored, ring, recent, repeat_us)
+    }
+
+    fn raise(&mut self, at: &Context, scored: &Scored, ring: &Ring, recent: u32, repeat_us: i64) -> Step {
+        let Some(detector) = scored.fused.detector else { return Step::Quiet };
+        if self.repeats(detector, scored, repeat_us) {
+            let first = !std::mem::replace(&mut self.suppressing, true);
+            return if first { Step::Suppressed } else { Step::Quiet };
+        }
+        self.suppressing = false;
+        let open = self.open.insert(Box::new(Open::begin(at.name, detector, scored, ring, recent)));
+        Step::Revised(Box::new(open.revise(at, AnomalyState::Begin, scored)))
+    }
+
+    fn repeats(&self, detector: Detector, scored: &Scored, repeat_us: i64) -> bool {
+        self.last.is_some_and(|last| {
+            last.detector == detector
+                && scored.time_us <= last.end_us.saturating_add(repeat_us)
+                && scored.fused.verdict.score <= last.peak_score
+        })
+    }
+
+    fn follow(&mut self, at: &Context, scored: &Scored, settings: &Settings) -> Step {
+        let Some(open) = self.open.as_mut() else { return Step::Quiet };
+        let severity = Severity::of(open.peak_score);
+        if scored.fused.verdict.score >= 1.0 {
+            open.cross(scored);
+            if Severity::of(open.peak_score) > severity {
+                return Step::Revised(Box::new(open.revise(at, AnomalyState::Worse, scored)));
+            }
+            return Step::Quiet;
+        }
+        open.quiet += 1;
+        if open.quiet < settings.end_count {
+            return Step::Quiet;
+        }
+        let revision = open.revise(at, AnomalyState::End, scored);
+        self.last =
+            Some(Closed { detector: open.detector, end_us: open.last_crossing_us, peak_score: open.peak_score });
+        self.open = None;
+        Step::Revised(Box::new(revision))
+    }
+
+    /// Readings stopped at `last_us`; `score` is the silence in units of the idle timeout.
+    pub fn begin_gap(&mut self, at: &Context, last_us: i64, now_us: i64, score: f64) -> AnomalyRevision {
+        let scored = Scored { time_us: now_us, value: f64::NAN, fused: gap_verdict(score) };
+        let mut open = Open::first(at.name, Detector::Gap, last_us, &scored);
+        open.peak_us = now_us;
+        let revision = open.revise(at, AnomalyState::Begin, &scored);
+        self.gap = Some(Box::new(open));
+        revision
+    }
+
+    /// Readings are back at `time_us`.
+    pub fn end_gap(&mut self, at: &Context, time_us: i64) -> Option<AnomalyRevision> {
+        let mut open = self.gap.take()?;
+        open.last_crossing_us = time_us;
+        let scored = Scored { time_us, value: f64::NAN, fused: gap_verdict(0.0) };
+        Some(open.revise(at, AnomalyState::End, &scored))
+    }
+}
+
+fn gap_verdict(score: f64) -> Fused {
+    Fused { verdict: Verdict::by_rule(score), detector: Some(Detector::Gap) }
+}
+
+impl Open {
+    fn begin(name: &str, detector: Detector, scored: &Scored, ring: &Ring, recent: u32) -> Self {
+        // The current reading is bit 0 and not in the ring yet.
+        let earlier = (1..32).filter(|age| recent >> age & 1 == 1).filter_map(|age| ring.newest(age - 1));
+        let start_us = earlier.clone().map(|slot| slot.time_us).min().unwrap_or(scored.time_us);
+        let mut open = Self::first(name, detector, start_us, scored);
+        open.count_side(scored.value, scored.fused.verdict.expected);
+        for slot in earlier {
+            open.count_side(slot.value, scored.fused.verdict.expected);
+            if f64::from(slot.score) > open.peak_score {
+                (open.peak_score, open.peak_us, open.peak_value) = (f64::from(slot.score), slot.time_us, slot.value);
+            }
+        }
+        open
+    }
+
+    fn first(name: &str, detector: Detector, start_us: i64, scored: &Scored) -> Self {
+        let verdict = scored.fused.verdict;
+        Self {
+            id: anomaly_id(name, detector, start_us),
+            detector,
+            revision: 0,
+            start_us,
+            last_crossing_us: scored.time_us,
+            peak_us: scored.time_us,
+            peak_score: verdict.score,
+            peak_value: scored.value,
+            expected: verdict.expected,
+            maturity: verdict.maturity,
+            above: 0,
+            below: 0,
+            quiet: 0,
+        }
+    }
+
+    fn cross(&mut self, scored: &Scored) {
+        let verdict = scored.fused.verdict;
+        self.quiet = 0;
+        self.last_crossing_us = scored.time_us;
+        self.count_side(scored.value, verdict.expected);
+        if verdict.score > self.peak_score {
+            self.peak_score = verdict.score;
+            (self.peak_us, self.peak_value) = (scored.time_us, scored.value);
+            (self.expected, self.maturity) = (verdict.expected, verdict.maturity);
+        }
+    }
+
+    fn count_side(&mut self, value: f64, expected: f64) {
+        let below = value < expected;
+        self.above = self.above.saturating_add(u32::from(!below));
+        self.below = self.below.saturating_add(u32::from(below));
+    }
+
+    fn kind(&self) -> AnomalyKind {
+        match self.detector {
+            Detector::Limits => AnomalyKind::Limit,
+            Detector::RateOfChange => AnomalyKind::Rate,
+            Detector::Flatline => AnomalyKind::Stuck,
+            Detector::Gap => AnomalyKind::Gap,
+            Detector::EmaBaseline => AnomalyKind::Drift,
+            Detector::ModifiedZ => self.excursion(),
+        }
+    }
+
+    /// Both sides of the expected value: noise; a few readings: spike; else the level moved.
+    fn excursion(&self) -> AnomalyKind {
+        let crossings = self.above + self.below;
+        match self.above.min(self.below) {
+            minority if crossings > SPIKE_CROSSINGS && minority * 4 >= crossings => AnomalyKind::Noise,
+            _ if crossings < SPIKE_CROSSINGS => AnomalyKind::Spike,
+            _ => AnomalyKind::LevelShift,
+        }
+    }
+
+    fn revise(&mut self, at: &Context, state: AnomalyState, scored: &Scored) -> AnomalyRevision {
+        let revision = self.revision;
+        self.revision += 1;
+        AnomalyRevision {
+            id: self.id,
+            signal: at.signal,
+            detector: self.detector,
+            kind: self.kind(),
+            revision,
+            state,
+            severity: Severity::of(self.peak_score),
+            start_us: self.start_us,
+            time_us: scored.time_us,
+            end_us: (state == AnomalyState::End).then_some(self.last_crossing_us),
+            peak_us: self.peak_us,
+            peak_score: self.peak_score,
+            peak_value: self.peak_value,
+            score: scored.fused.verdict.score,
+            value: scored.value,
+            expected: self.expected,
+            direction: direction(self.peak_value, self.expected),
+            maturity: self.maturity,
+            window: at.window.cloned(),
+            sequence: at.sequence,
+            position: at.position,
+        }
+    }
+}
+
+fn direction(value: f64, expected: f64) -> i8 {
+    i8::from(value > expected) - i8::from(value < expected)
+}
+
+/// Hash of signal name, detector and start.
+fn anomaly_id(name: &str, detector: Detector, start_us: i64) -> u64 {
+    let mut key = Vec::with_capacity(name.len() + 32);
+    key.extend_from_slice(name.as_bytes());
+    key.push(0);
+    key.extend_from_slice(detector.name().as_bytes());
+    key.push(0);
+    key.extend_from_slice(&start_us.to_le_bytes());
+    xxh3_64(&key)
+}

@@ -1,0 +1,93 @@
+//! Exponentially weighted baseline: slow departures that a short rolling window follows and forgives.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ReadingDetector, Sample, Verdict};
+use crate::{Maturity, settings::Settings};
+
+/// The fast average's share of the baseline's span.
+const FAST_SHARE: f64 = 1.0 / 25.0;
+/// The deviation's memory in baseline spans: it must outlast the swings it measures.
+const DEVIATION_SPANS: f64 = 2.0;
+/// A departure counts at most this many deviations when the deviation learns from it, and beyond that with a fraction of
+/// the weight, so that a fault hardly widens its own boundary while a swing that stays wider is learned in the end.
+const LEARNED_DEVIATIONS_MAX: f64 = 2.0;
+const OUTLYING_WEIGHT: f64 = 1.0 / 8.0;
+
+/// Score = |fast - slow| / (boundary x deviation), with `fast` and `slow` exponentially weighted means of the value and
+/// `deviation` the exponentially weighted root mean square of their past differences.
+///
+/// Weights are 2 / (span + 1), and 1 / n while fewer readings than that were seen (Roberts 1959, "Control Chart Tests
+/// Based on Geometric Moving Averages").
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct EmaBaseline {
+    readings: u64,
+    fast: f64,
+    slow: f64,
+    mean_square: f64,
+}
+
+impl EmaBaseline {
+    pub fn maturity(&self, settings: &Settings) -> Maturity {
+        match self.readings as f64 / settings.ema_span {
+            share if share < 0.25 => Maturity::Cold,
+            share if share < 1.0 => Maturity::Learning,
+            _ => Maturity::Mature,
+        }
+    }
+
+    fn learn(&mut self, sample: &Sample, span: f64) {
+        self.readings += 1;
+        let weight = |span: f64| (2.0 / (span + 1.0)).max(1.0 / self.readings as f64);
+        self.fast += weight((span * FAST_SHARE).max(3.0)) * (sample.value - self.fast);
+        self.slow += weight(span) * (sample.value - self.slow);
+        let square = (self.fast - self.slow).powi(2);
+        let most = LEARNED_DEVIATIONS_MAX.powi(2) * self.mean_square;
+        let outlying = self.readings as f64 > span && square > most;
+        let (counted, share) = if outlying { (most, OUTLYING_WEIGHT) } else { (square, 1.0) };
+        self.mean_square += share * weight(DEVIATION_SPANS * span) * (counted - self.mean_square);
+    }
+}
+
+impl ReadingDetector for EmaBaseline {
+    fn judge(&mut self, sample: &Sample, settings: &Settings) -> Verdict {
+        let (slow, deviation) = (self.slow, self.mean_square.sqrt());
+        let maturity = self.maturity(settings);
+        self.learn(sample, settings.ema_span);
+        let Some(boundary) = settings.ema_boundary.filter(|_| maturity > Maturity::Cold) else { return Verdict::COLD };
+        let width = if maturity == Maturity::Mature { 1.0 } else { settings.ema_span / self.readings as f64 };
+        let scale = boundary * width * deviation.max(sample.resolution);
+        let departure = (self.fast - slow).abs();
+        let score = if departure > 0.0 && scale > 0.0 { departure / scale } else { 0.0 };
+        Verdict { score, expected: slow, maturity }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Template;
+
+    fn scores(values: impl Iterator<Item = f64>) -> Vec<f64> {
+        let settings = Settings::of(&Template::default());
+        let mut ema = EmaBaseline::default();
+        let sample = |value| Sample { time_us: 0, value, resolution: 0.01 };
+        values.map(|v| ema.judge(&sample(v), &settings).score).collect()
+    }
+
+    fn swing(i: i32) -> f64 {
+        (f64::from(i) / 15.0).sin() + 0.3 * (f64::from(i) * 1.7).sin()
+    }
+
+    #[test]
+    fn a_steady_swing_never_alarms() {
+        assert!(scores((0..5000).map(swing)).iter().all(|s| *s < 0.7));
+    }
+
+    #[test]
+    fn a_slow_drift_out_of_the_swing_does() {
+        let all = scores((0..3000).map(|i| swing(i) + f64::from((i - 2000).max(0)) * 0.02));
+        assert!(all[..2000].iter().all(|s| *s < 1.0));
+        assert!(all[2000..2800].iter().any(|s| *s >= 1.0));
+    }
+}

@@ -1,0 +1,128 @@
+//! Streaming detectors of one signal, one file each, all behind [`ReadingDetector`].
+//!
+//! A detector scores a reading against what it has seen before and learns from it afterwards, so a score never depends
+//! on its own reading's effect or on later ones. Scores are >= 0 and 1.0 is the alarm boundary of every detector.
+
+mod ema_baseline;
+mod flatline;
+mod limits;
+mod modified_z;
+mod rate_of_change;
+mod resolution;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use ema_baseline::EmaBaseline;
+pub(crate) use flatline::Flatline;
+pub(crate) use limits::LimitCheck;
+pub(crate) use modified_z::ModifiedZ;
+pub(crate) use rate_of_change::RateOfChange;
+pub(crate) use resolution::Resolution;
+
+use crate::{Detector, Maturity, settings::Settings};
+
+/// A usable reading, in event-time order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub time_us: i64,
+    pub value: f64,
+    /// Smallest step of the sensor as known so far.
+    pub resolution: f64,
+}
+
+/// What a detector says of one reading.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Verdict {
+    pub score: f64,
+    /// What it expected; NaN if it expects nothing.
+    pub expected: f64,
+    pub maturity: Maturity,
+}
+
+impl Verdict {
+    /// Nothing to say yet.
+    pub const COLD: Self = Self { score: 0.0, expected: f64::NAN, maturity: Maturity::Cold };
+
+    /// A rule needs no history.
+    pub fn by_rule(score: f64) -> Self {
+        Self { score, expected: f64::NAN, maturity: Maturity::Mature }
+    }
+}
+
+/// One detector of one signal.
+pub(crate) trait ReadingDetector {
+    /// Scores a reading, then learns from it.
+    fn judge(&mut self, sample: &Sample, settings: &Settings) -> Verdict;
+}
+
+/// The verdict with the greatest score, and its detector.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fused {
+    pub verdict: Verdict,
+    pub detector: Option<Detector>,
+}
+
+/// The detector set `basic`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct BasicDetectors {
+    limits: LimitCheck,
+    rate_of_change: RateOfChange,
+    flatline: Flatline,
+    modified_z: ModifiedZ,
+    ema_baseline: EmaBaseline,
+    resolution: Resolution,
+}
+
+impl BasicDetectors {
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            limits: LimitCheck::default(),
+            rate_of_change: RateOfChange::default(),
+            flatline: Flatline::default(),
+            modified_z: ModifiedZ::new(settings.modified_z_window),
+            ema_baseline: EmaBaseline::default(),
+            resolution: Resolution::default(),
+        }
+    }
+
+    /// Scores a usable reading with every detector the template runs; ties go to the first.
+    pub fn judge(&mut self, time_us: i64, value: f64, settings: &Settings) -> Fused {
+        let resolution = settings.resolution.unwrap_or_else(|| self.resolution.update(value));
+        let sample = Sample { time_us, value, resolution };
+        let mut fused = Fused { verdict: Verdict::COLD, detector: None };
+        let mut weigh = |detector, verdict: Verdict| {
+            fused.verdict.maturity = fused.verdict.maturity.max(verdict.maturity);
+            if verdict.score > fused.verdict.score {
+                fused = Fused { verdict, detector: Some(detector) };
+            }
+        };
+        if settings.limits.is_some() {
+            weigh(Detector::Limits, self.limits.judge(&sample, settings));
+        }
+        if settings.max_rate_per_s.is_some() {
+            weigh(Detector::RateOfChange, self.rate_of_change.judge(&sample, settings));
+        }
+        if settings.flatline_readings.is_some() {
+            weigh(Detector::Flatline, self.flatline.judge(&sample, settings));
+        }
+        if settings.modified_z_boundary.is_some() {
+            weigh(Detector::ModifiedZ, self.modified_z.judge(&sample, settings));
+        }
+        if settings.ema_boundary.is_some() {
+            weigh(Detector::EmaBaseline, self.ema_baseline.judge(&sample, settings));
+        }
+        fused
+    }
+
+    /// Adapts to changed settings, keeping what was learned.
+    pub fn reconfigure(&mut self, settings: &Settings) {
+        self.modified_z.resize(settings.modified_z_window);
+    }
+
+    /// Maturity of the slowest learner that runs.
+    pub fn maturity(&self, settings: &Settings) -> Maturity {
+        let modified_z = settings.modified_z_boundary.map(|_| self.modified_z.maturity());
+        let ema_baseline = settings.ema_boundary.map(|_| self.ema_baseline.maturity(settings));
+        modified_z.into_iter().chain(ema_baseline).min().unwrap_or(Maturity::Mature)
+    }
+}

@@ -1,0 +1,68 @@
+//! Modified z-score over a rolling window.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ReadingDetector, Sample, Verdict};
+use crate::{
+    Maturity,
+    robust::{RollingWindow, modified_z},
+    settings::Settings,
+};
+
+/// Readings before the first score.
+const COLD_READINGS: usize = 16;
+/// While the window fills, the boundary is wider by 1 + this / n: a median deviation of few readings is often too small.
+const LEARNING_WIDTH: f64 = 8.0;
+
+/// Score = |0.6745 (x - median) / max(MAD, resolution)| / boundary, median and MAD of the last W readings before x.
+///
+/// Source: Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993), boundary 3.5. The floor keeps a constant
+/// signal with one step of its sensor's resolution from alarming.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ModifiedZ {
+    window: RollingWindow,
+}
+
+impl ModifiedZ {
+    pub fn new(readings: usize) -> Self {
+        Self { window: RollingWindow::new(readings) }
+    }
+
+    /// Changes the window's length and keeps the newest readings.
+    pub fn resize(&mut self, readings: usize) {
+        if readings != self.window.capacity() {
+            let mut window = RollingWindow::new(readings);
+            self.window.values().for_each(|value| {
+                window.push(value);
+            });
+            self.window = window;
+        }
+    }
+
+    pub fn maturity(&self) -> Maturity {
+        match self.window.len() {
+            n if n < COLD_READINGS => Maturity::Cold,
+            _ if !self.window.is_full() => Maturity::Learning,
+            _ => Maturity::Mature,
+        }
+    }
+
+    fn verdict(&self, sample: &Sample, boundary: f64) -> Verdict {
+        let maturity = self.maturity();
+        if maturity == Maturity::Cold {
+            return Verdict::COLD;
+        }
+        let (median, mad) = self.window.median_and_mad();
+        let width = if maturity == Maturity::Mature { 1.0 } else { 1.0 + LEARNING_WIDTH / self.window.len() as f64 };
+        let z = modified_z(sample.value, median, mad, sample.resolution);
+        Verdict { score: z.abs() / (boundary * width), expected: median, maturity }
+    }
+}
+
+impl ReadingDetector for ModifiedZ {
+    fn judge(&mut self, sample: &Sample, settings: &Settings) -> Verdict {
+        let verdict = settings.modified_z_boundary.map_or(Verdict::COLD, |boundary| self.verdict(sample, boundary));
+        self.window.push(sample.value);
+        verdict
+    }
+}

@@ -1,0 +1,93 @@
+//! A template resolved to the numbers the hot path needs.
+
+use crate::{Limits, Quality, Template};
+
+/// Shortest default window and default silence, microseconds.
+const DEFAULT_SPAN_US: i64 = 30_000_000;
+/// Typical intervals in a default window.
+const WINDOW_INTERVALS: i64 = 32;
+/// Typical intervals of silence before a signal is idle.
+const IDLE_INTERVALS: i64 = 10;
+
+/// Everything one reading needs to know of its template.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub window_us: Option<i64>,
+    pub hop_us: Option<i64>,
+    pub lateness_us: i64,
+    pub idle_timeout_us: Option<i64>,
+    pub future_tolerance_us: i64,
+    pub physical: (f64, f64),
+    pub resolution: Option<f64>,
+    pub limits: Option<Limits>,
+    pub max_rate_per_s: Option<f64>,
+    pub flatline_readings: Option<u32>,
+    pub modified_z_window: usize,
+    pub modified_z_boundary: Option<f64>,
+    pub ema_span: f64,
+    pub ema_boundary: Option<f64>,
+    pub begin_count: u32,
+    pub begin_of: u32,
+    pub begin_at_once: f64,
+    pub end_count: u32,
+    pub repeat_us: Option<i64>,
+    pub max_reorder: usize,
+    pub max_ring: usize,
+}
+
+impl Settings {
+    pub fn of(t: &Template) -> Self {
+        let runs = |name: &str| t.detectors.as_ref().is_none_or(|list| list.iter().any(|d| d == name));
+        let has_limits = [t.limits.lo_lo, t.limits.lo, t.limits.hi, t.limits.hi_hi].iter().any(Option::is_some);
+        Self {
+            window_us: t.window_s.map(microseconds),
+            hop_us: t.hop_s.map(microseconds),
+            lateness_us: microseconds(t.lateness_s),
+            idle_timeout_us: t.idle_timeout_s.map(microseconds),
+            future_tolerance_us: microseconds(t.future_tolerance_s),
+            physical: (t.physical_min.unwrap_or(f64::NEG_INFINITY), t.physical_max.unwrap_or(f64::INFINITY)),
+            resolution: t.resolution,
+            limits: (has_limits && runs("limits")).then_some(t.limits),
+            max_rate_per_s: t.max_rate_per_s.filter(|_| runs("rate_of_change")),
+            flatline_readings: runs("flatline").then_some(t.flatline_readings as u32),
+            modified_z_window: t.modified_z_window,
+            modified_z_boundary: runs("modified_z").then_some(t.modified_z_boundary),
+            ema_span: t.ema_span as f64,
+            ema_boundary: runs("ema_baseline").then_some(t.ema_boundary),
+            begin_count: u32::from(t.begin_count),
+            begin_of: u32::from(t.begin_of),
+            begin_at_once: t.begin_at_once,
+            end_count: u32::from(t.end_count),
+            repeat_us: t.repeat_s.map(microseconds),
+            max_reorder: t.max_reorder,
+            max_ring: t.max_ring,
+        }
+    }
+
+    /// Quality after the checks that need no history.
+    pub fn judge(&self, value: f64, stated: Quality) -> Quality {
+        if !value.is_finite() {
+            Quality::NonFinite
+        } else if stated.is_usable() && !(self.physical.0..=self.physical.1).contains(&value) {
+            Quality::OutOfRange
+        } else {
+            stated
+        }
+    }
+
+    /// (length, hop) of the windows, or `None` while the default waits for the typical interval.
+    pub fn window(&self, typical_us: Option<i64>) -> Option<(i64, i64)> {
+        let default = typical_us.map(|interval| DEFAULT_SPAN_US.max(interval.saturating_mul(WINDOW_INTERVALS)));
+        let length = self.window_us.or(default)?;
+        Some((length, self.hop_us.unwrap_or(length / 3).max(1)))
+    }
+
+    /// Silence after which a signal is idle. Until the typical interval is known its greatest interval stands for it.
+    pub fn idle_timeout_us(&self, typical_us: i64) -> i64 {
+        self.idle_timeout_us.unwrap_or_else(|| DEFAULT_SPAN_US.max(typical_us.saturating_mul(IDLE_INTERVALS)))
+    }
+}
+
+fn microseconds(seconds: f64) -> i64 {
+    (seconds * 1e6).round() as i64
+}

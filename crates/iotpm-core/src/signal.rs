@@ -1,0 +1,469 @@
+//! One signal: a reading's way from arrival to score, window and anomaly.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    AnomalyRevision, LateReading, NO_STREAM_TIME, Output, Quality, Reading, ReadingRow, RejectReason, Rejected,
+    ScoreRow, SignalId, Waveform, WaveformRow, WindowRow,
+    alarm::{Alarm, Context, LatestWindow, Scored, Step},
+    detect::BasicDetectors,
+    features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
+    reorder::{Arrival, Reorder, Waiting},
+    ring::{Ring, Slot},
+    settings::Settings,
+    window::Windows,
+};
+
+/// Intervals whose median is the typical one.
+const TYPICAL_INTERVALS: usize = 32;
+
+/// Buffers that signals share and no result depends on.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    released: Vec<Waiting>,
+    times_us: Vec<i64>,
+    values: Vec<f64>,
+    features: FeatureScratch,
+}
+
+/// Where a run puts its rows, and the message that caused them.
+pub(crate) struct Run<'a> {
+    pub settings: &'a Settings,
+    pub scratch: &'a mut Scratch,
+    pub output: &'a mut Output,
+    pub emit_scores: bool,
+    pub sequence: u64,
+    pub position: u32,
+}
+
+/// What is counted for each signal.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    pub readings: u64,
+    pub late: u64,
+    pub duplicates: u64,
+    pub bad: u64,
+    pub windows: u64,
+    pub anomalies: u64,
+}
+
+/// Everything one signal remembers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SignalState {
+    id: SignalId,
+    pub counts: Counts,
+    pub idle: bool,
+    pub typical_us: Option<i64>,
+    /// Greatest interval among the first ones, while the typical one is unknown.
+    greatest_interval_us: i64,
+    last_stream_us: i64,
+    segment: u32,
+    reorder: Reorder,
+    ring: Ring,
+    windows: Option<Windows>,
+    pub detectors: BasicDetectors,
+    alarm: Alarm,
+    latest_window: Option<LatestWindow>,
+    waveform_end_us: i64,
+    #[serde(skip)]
+    name: Arc<str>,
+    #[serde(skip)]
+    phase_seed: u64,
+}
+
+impl SignalState {
+    pub fn new(id: SignalId, name: Arc<str>, settings: &Settings) -> Self {
+        let mut state = Self {
+            id,
+            counts: Counts::default(),
+            idle: false,
+            typical_us: None,
+            greatest_interval_us: 0,
+            last_stream_us: NO_STREAM_TIME,
+            segment: 0,
+            reorder: Reorder::default(),
+            ring: Ring::default(),
+            windows: None,
+            detectors: BasicDetectors::new(settings),
+            alarm: Alarm::default(),
+            latest_window: None,
+            waveform_end_us: i64::MIN,
+            name: "".into(),
+            phase_seed: 0,
+        };
+        state.set_name(name);
+        state
+    }
+
+    /// Sets what a snapshot keeps beside the state.
+    pub fn set_name(&mut self, name: Arc<str>) {
+        let asset = name.rsplit_once('/').map_or(&*name, |(asset, _)| asset);
+        self.phase_seed = xxh3_64(asset.as_bytes());
+        self.name = name;
+    }
+
+    pub fn id(&self) -> SignalId {
+        self.id
+    }
+
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub fn last_seen_us(&self) -> Option<i64> {
+        self.reorder.greatest_us()
+    }
+
+    /// Stream time after which the signal is idle; `i64::MAX` if no tick can make it so.
+    pub fn idle_deadline_us(&self, settings: &Settings) -> i64 {
+        if self.idle || self.last_stream_us == NO_STREAM_TIME || self.ring.len() < 2 {
+            return i64::MAX;
+        }
+        let interval_us = self.typical_us.unwrap_or(self.greatest_interval_us);
+        self.last_stream_us.saturating_add(settings.idle_timeout_us(interval_us))
+    }
+
+    /// Takes a reading through the time rules.
+    pub fn arrive(&mut self, reading: &Reading, run: &mut Run) {
+        if is_future(reading.time_us, reading.stream_time_us, run.settings) {
+            return reject(reading, run);
+        }
+        let known = self.reorder.greatest_us().is_some_and(|greatest| reading.time_us <= greatest);
+        if known && self.ring.contains(reading.time_us) {
+            return self.count_duplicate(run);
+        }
+        match self.reorder.arrive(reading.time_us, run.settings.lateness_us) {
+            Arrival::Duplicate => self.count_duplicate(run),
+            Arrival::Late(watermark_us) => self.keep_late(reading, watermark_us, run),
+            Arrival::Accepted => self.accept(reading, run),
+            Arrival::ClockStep => {
+                self.restart_clock(run);
+                self.reorder.arrive(reading.time_us, run.settings.lateness_us);
+                self.accept(reading, run);
+            }
+        }
+    }
+
+    fn count_duplicate(&mut self, run: &mut Run) {
+        self.counts.duplicates += 1;
+        run.output.counters.duplicates += 1;
+    }
+
+    fn keep_late(&mut self, reading: &Reading, watermark_us: i64, run: &mut Run) {
+        self.counts.late += 1;
+        self.last_stream_us = self.last_stream_us.max(reading.stream_time_us);
+        run.output.counters.late += 1;
+        run.output.late.push(LateReading { row: row(reading, run.settings), watermark_us });
+    }
+
+    fn accept(&mut self, reading: &Reading, run: &mut Run) {
+        self.last_stream_us = reading.stream_time_us;
+        if self.idle {
+            self.wake(reading.time_us, run);
+        }
+        let row = row(reading, run.settings);
+        self.count_quality(row.quality, run);
+        run.output.readings.push(row);
+        let value = if row.quality.is_usable() { row.value } else { f64::NAN };
+        let waiting = Waiting { time_us: row.time_us, value };
+        if self.reorder.passes_through(run.settings.lateness_us) {
+            self.reorder.passed(waiting.time_us);
+            self.release(waiting, run);
+        } else {
+            self.reorder.wait(waiting);
+            self.release_due(run);
+        }
+    }
+
+    fn count_quality(&mut self, quality: Quality, run: &mut Run) {
+        let counters = &mut run.output.counters;
+        self.counts.readings += 1;
+        counters.accepted += 1;
+        self.counts.bad += u64::from(!quality.is_usable());
+        match quality {
+            Quality::Good | Quality::Uncertain => {}
+            Quality::Bad => counters.bad += 1,
+            Quality::NonFinite => counters.non_finite += 1,
+            Quality::OutOfRange => counters.out_of_range += 1,
+        }
+    }
+
+    fn release_due(&mut self, run: &mut Run) {
+        let mut released = std::mem::take(&mut run.scratch.released);
+        let settings = run.settings;
+        let early = self.reorder.release(settings.lateness_us, settings.max_reorder, &mut released);
+        run.output.counters.reorder_overflow += early;
+        self.release_each(released, run);
+        self.close_due(self.reorder.watermark_us(settings.lateness_us), run);
+    }
+
+    fn release_each(&mut self, mut released: Vec<Waiting>, run: &mut Run) {
+        for waiting in released.drain(..) {
+            self.release(waiting, run);
+        }
+        run.scratch.released = released;
+    }
+
+    /// Takes the next reading in event-time order.
+    fn release(&mut self, reading: Waiting, run: &mut Run) {
+        self.close_due(reading.time_us, run);
+        let score = if reading.value.is_nan() {
+            self.alarm.observe_unusable();
+            0.0
+        } else {
+            self.score(reading, run)
+        };
+        let needed_from_us = self.windows.map_or(i64::MIN, |windows| windows.needed_from_us());
+        let slot = Slot { time_us: reading.time_us, value: reading.value, score: score as f32 };
+        let overwritten = self.ring.push(slot, needed_from_us, run.settings.max_ring);
+        run.output.counters.ring_overwritten += u64::from(overwritten);
+        if self.windows.is_none() || self.typical_us.is_none() {
+            self.learn_interval(run);
+        }
+    }
+
+    fn score(&mut self, reading: Waiting, run: &mut Run) -> f64 {
+        let Waiting { time_us, value } = reading;
+        let fused = self.detectors.judge(time_us, value, run.settings);
+        run.output.counters.scored += 1;
+        if run.emit_scores {
+            run.output.scores.push(ScoreRow {
+                signal: self.id,
+                time_us,
+                score: fused.verdict.score,
+                detector: fused.detector,
+                expected: fused.verdict.expected,
+                maturity: fused.verdict.maturity,
+                sequence: run.sequence,
+            });
+        }
+        let repeat_us = run.settings.repeat_us.or(self.windows.map(|w| w.length_us())).unwrap_or(0);
+        let at = context(self.id, &self.name, self.latest_window.as_ref(), run);
+        let step = self.alarm.observe(&at, &Scored { time_us, value, fused }, &self.ring, run.settings, repeat_us);
+        match step {
+            Step::Quiet => {}
+            Step::Suppressed => run.output.counters.suppressed += 1,
+            Step::Revised(revision) => self.log(*revision, run),
+        }
+        fused.verdict.score
+    }
+
+    fn log(&mut self, revision: AnomalyRevision, run: &mut Run) {
+        let begun = u64::from(revision.revision == 0);
+        self.counts.anomalies += begun;
+        run.output.counters.anomalies += begun;
+        run.output.anomalies.push(revision);
+    }
+
+    /// Learns the typical interval from the first readings, and opens the windows once their length is known.
+    fn learn_interval(&mut self, run: &mut Run) {
+        if let (Some(newest), Some(before)) = (self.ring.newest(0), self.ring.newest(1)) {
+            self.greatest_interval_us = self.greatest_interval_us.max(newest.time_us - before.time_us);
+        }
+        if self.typical_us.is_none() && self.ring.len() > TYPICAL_INTERVALS {
+            let mut intervals: Vec<i64> =
+                (0..TYPICAL_INTERVALS).map(|i| self.ring.get(i + 1).time_us - self.ring.get(i).time_us).collect();
+            let (_, median, _) = intervals.select_nth_unstable(TYPICAL_INTERVALS / 2);
+            self.typical_us = Some(*median);
+        }
+        if self.windows.is_none()
+            && let Some((length_us, hop_us)) = run.settings.window(self.typical_us)
+        {
+            self.windows = Some(Windows::new(length_us, hop_us, self.phase_seed, self.ring.get(0).time_us));
+        }
+    }
+
+    fn close_due(&mut self, watermark_us: i64, run: &mut Run) {
+        let Some(last) = self.ring.newest(0) else { return };
+        while let Some((start_us, end_us)) =
+            self.windows.as_mut().and_then(|windows| windows.next_due(watermark_us, last.time_us))
+        {
+            self.close_window(start_us, end_us, run);
+        }
+    }
+
+    /// Releases what waits and closes every window that holds a reading.
+    pub fn close_all(&mut self, run: &mut Run) {
+        let mut released = std::mem::take(&mut run.scratch.released);
+        self.reorder.release_all(&mut released);
+        self.release_each(released, run);
+        let Some(last) = self.ring.newest(0) else { return };
+        while let Some((start_us, end_us)) = self.windows.as_mut().and_then(|windows| windows.next_open(last.time_us)) {
+            self.close_window(start_us, end_us, run);
+        }
+    }
+
+    fn close_window(&mut self, start_us: i64, end_us: i64, run: &mut Run) {
+        let scratch = &mut *run.scratch;
+        scratch.times_us.clear();
+        scratch.values.clear();
+        let from = self.ring.lower_bound(start_us);
+        let mut score = 0f32;
+        for slot in (from..self.ring.len()).map(|i| self.ring.get(i)).filter(|slot| !slot.value.is_nan()) {
+            scratch.times_us.push(slot.time_us);
+            scratch.values.push(slot.value);
+            score = score.max(slot.score);
+        }
+        if scratch.values.is_empty() {
+            return;
+        }
+        let rate_hz = sampling_rate_hz(&scratch.times_us);
+        let features = WindowFeatures::compute(&scratch.values, rate_hz, &mut scratch.features);
+        let truncated = u32::from(from == 0 && self.ring.len() >= run.settings.max_ring);
+        let count = scratch.values.len() as u32;
+        self.keep_window(start_us, end_us, features);
+        self.emit_window(start_us, end_us, (count, truncated), f64::from(score), features, run);
+    }
+
+    fn keep_window(&mut self, start_us: i64, end_us: i64, features: WindowFeatures) {
+        match &mut self.latest_window {
+            Some(latest) => (latest.0, latest.1, *latest.2) = (start_us, end_us, features),
+            none => *none = Some((start_us, end_us, Box::new(features))),
+        }
+    }
+
+    fn emit_window(
+        &mut self,
+        start_us: i64,
+        end_us: i64,
+        (count, truncated): (u32, u32),
+        score: f64,
+        features: WindowFeatures,
+        run: &mut Run,
+    ) {
+        self.counts.windows += 1;
+        run.output.counters.windows += 1;
+        run.output.windows.push(WindowRow {
+            signal: self.id,
+            start_us,
+            end_us,
+            segment: self.segment,
+            count,
+            truncated,
+            features,
+            score,
+            maturity: self.detectors.maturity(run.settings),
+            sequence: run.sequence,
+            position: run.position,
+        });
+    }
+
+    /// Becomes idle at a tick: closes its windows and raises a gap.
+    pub fn fall_silent(&mut self, stream_time_us: i64, run: &mut Run) {
+        self.close_all(run);
+        self.idle = true;
+        run.output.counters.idle += 1;
+        let interval_us = self.typical_us.unwrap_or(self.greatest_interval_us);
+        let timeout_us = run.settings.idle_timeout_us(interval_us).max(1);
+        let score = (stream_time_us - self.last_stream_us) as f64 / timeout_us as f64;
+        let last_us = self.reorder.greatest_us().unwrap_or(self.last_stream_us);
+        let at = context(self.id, &self.name, self.latest_window.as_ref(), run);
+        let revision = self.alarm.begin_gap(&at, last_us, stream_time_us, score);
+        self.log(revision, run);
+    }
+
+    fn wake(&mut self, time_us: i64, run: &mut Run) {
+        self.idle = false;
+        let at = context(self.id, &self.name, self.latest_window.as_ref(), run);
+        if let Some(revision) = self.alarm.end_gap(&at, time_us) {
+            self.log(revision, run);
+        }
+    }
+
+    /// The signal's clock was set back: what was open closes, a new segment begins.
+    fn restart_clock(&mut self, run: &mut Run) {
+        self.close_all(run);
+        self.reorder.restart();
+        self.ring.clear();
+        self.alarm.forget_crossings();
+        self.windows = None;
+        self.segment += 1;
+        run.output.counters.clock_steps += 1;
+    }
+
+    /// New settings act from here on; windows of another length start anew.
+    pub fn reconfigure(&mut self, run: &mut Run) {
+        self.detectors.reconfigure(run.settings);
+        let wanted = run.settings.window(self.typical_us);
+        let current = self.windows.map(|windows| (windows.length_us(), windows.hop_us()));
+        if current.is_none() || wanted == current {
+            return;
+        }
+        self.close_all(run);
+        let from_us = self.reorder.greatest_us().map_or(i64::MIN, |greatest| greatest.saturating_add(1));
+        self.windows = wanted.map(|(length_us, hop_us)| Windows::new(length_us, hop_us, self.phase_seed, from_us));
+    }
+
+    /// A waveform frame is a window of its own.
+    pub fn take_waveform(&mut self, frame: &Arc<Waveform>, run: &mut Run) {
+        let Some(end_us) = self.place_waveform(frame, run) else { return };
+        self.waveform_end_us = end_us;
+        let scratch = &mut *run.scratch;
+        scratch.values.clear();
+        scratch.values.extend(frame.samples.iter().map(|s| f64::from(*s)));
+        let features = WindowFeatures::compute(&scratch.values, Some(frame.rate_hz), &mut scratch.features);
+        let count = frame.samples.len() as u32;
+        self.keep_window(frame.start_us, end_us, features);
+        self.emit_window(frame.start_us, end_us, (count, 0), 0.0, features, run);
+        run.output.waveforms.push(WaveformRow { waveform: Arc::clone(frame) });
+    }
+
+    /// The frame's end, or `None` if the time rules refuse it: too far ahead, or not after the frame before.
+    fn place_waveform(&mut self, frame: &Waveform, run: &mut Run) -> Option<i64> {
+        let reading = Reading {
+            signal: frame.signal,
+            time_us: frame.start_us,
+            value: f64::NAN,
+            quality: Quality::Good,
+            sequence: frame.sequence,
+            position: frame.position,
+            stream_time_us: frame.stream_time_us,
+        };
+        if is_future(frame.start_us, frame.stream_time_us, run.settings) {
+            reject(&reading, run);
+            return None;
+        }
+        if frame.start_us < self.waveform_end_us {
+            self.keep_late(&reading, self.waveform_end_us, run);
+            return None;
+        }
+        self.last_stream_us = frame.stream_time_us;
+        let length_us = (frame.samples.len() as f64 / frame.rate_hz * 1e6).round() as i64;
+        Some(frame.start_us.saturating_add(length_us.max(1)))
+    }
+}
+
+fn context<'a>(signal: SignalId, name: &'a str, window: Option<&'a LatestWindow>, run: &Run) -> Context<'a> {
+    Context { signal, name, window, sequence: run.sequence, position: run.position }
+}
+
+fn is_future(time_us: i64, stream_time_us: i64, settings: &Settings) -> bool {
+    stream_time_us != NO_STREAM_TIME && time_us > stream_time_us.saturating_add(settings.future_tolerance_us)
+}
+
+fn reject(reading: &Reading, run: &mut Run) {
+    run.output.counters.future += 1;
+    run.output.rejected.push(Rejected {
+        signal: reading.signal,
+        time_us: reading.time_us,
+        value: reading.value,
+        reason: RejectReason::Future,
+        sequence: reading.sequence,
+        position: reading.position,
+        stream_time_us: reading.stream_time_us,
+    });
+}
+
+fn row(reading: &Reading, settings: &Settings) -> ReadingRow {
+    ReadingRow {
+        signal: reading.signal,
+        time_us: reading.time_us,
+        value: reading.value,
+        quality: settings.judge(reading.value, reading.quality),
+        sequence: reading.sequence,
+        stream_time_us: reading.stream_time_us,
+    }
+}
