@@ -1,6 +1,8 @@
 //! From a message to its decoder.
 
-use crate::{CodecError, Format, Limits, Message, Result, Sink, detect, error::excerpt, json};
+use crate::{
+    CodecError, Format, Limits, Message, Result, Sink, arrow, detect, error::excerpt, json, line_protocol, waveform,
+};
 
 /// Decodes messages one after the other; keeps its scratch memory between them.
 #[derive(Debug)]
@@ -31,7 +33,10 @@ impl Decoder {
         let payload = self.bounded(message.payload)?;
         match detect(message) {
             Format::Json => json::decode(payload, &self.limits, &mut self.json, sink),
-            _ => Err(unknown(message)),
+            Format::LineProtocol => line_protocol::decode(payload, &self.limits, sink),
+            Format::Waveform => waveform::decode(payload, &self.limits, sink),
+            Format::ArrowStream => arrow::decode(payload, &self.limits, sink),
+            Format::Unknown => Err(unknown(message)),
         }
     }
 

@@ -11,7 +11,7 @@ const EXCERPT_CHARS: usize = 64;
 #[non_exhaustive]
 pub enum CodecError {
     /// Nothing in the message.
-    #[error("payload is empty: send at least one reading")]
+    #[error("no reading in the message: send at least one")]
     EmptyPayload,
     /// More bytes than allowed.
     #[error("payload has {bytes} bytes: at most {max} are allowed; split it into several messages")]
@@ -41,6 +41,78 @@ pub enum CodecError {
     InvalidJson {
         /// What the parser says, with line and column.
         detail: String,
+    },
+    /// A number that no 64-bit float can hold.
+    #[error("number out of range ({detail}): must fit a 64-bit float; send null for a failed measurement")]
+    NumberOutOfRange {
+        /// The number, or where it is.
+        detail: String,
+    },
+    /// A line that is not line protocol.
+    #[error("line {line}: {detail}; send measurement[,tag=value] field=value [timestamp in ns]")]
+    InvalidLine {
+        /// Line of the payload, from 1.
+        line: usize,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Not an Arrow IPC stream, or one that is not supported.
+    #[error("Arrow IPC stream: {detail}; send uncompressed columns 'timestamp', 'value' and optionally texts")]
+    InvalidArrow {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A column that must be there.
+    #[error("no column '{column}': send it")]
+    MissingColumn {
+        /// Its name.
+        column: &'static str,
+    },
+    /// Not a waveform frame.
+    #[error("waveform frame: {detail}; see the layout of version 1")]
+    InvalidWaveform {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// More samples than allowed in one frame.
+    #[error("waveform frame has {count} samples: at most {max} are allowed; split it into several frames")]
+    TooManySamples {
+        /// Samples declared.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A unit that is neither UCUM nor a known alias.
+    #[error("unit '{unit}': {detail}; write it in UCUM, for example Cel, bar, mm/s, [g]")]
+    UnknownUnit {
+        /// The unit given.
+        unit: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Units between which no linear conversion exists.
+    #[error("unit '{from}' cannot be converted to '{to}': send '{to}', or change the template's unit")]
+    IncommensurableUnits {
+        /// The unit given.
+        from: String,
+        /// The unit wanted.
+        to: String,
+    },
+    /// A subject that names no site and asset.
+    #[error("subject '{subject}': {detail}; must be {prefix}.<site>.<asset>[.<signal>], percent-encoded")]
+    InvalidSubject {
+        /// The subject.
+        subject: String,
+        /// The prefix expected.
+        prefix: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Neither subject nor reading names the signal.
+    #[error("a reading of asset '{asset}' has no signal: put it into the subject, or send metric or sensor_id")]
+    NoSignalName {
+        /// The asset.
+        asset: String,
     },
     /// A key twice in one object.
     #[error("key '{key}' is there twice: send it once")]
@@ -130,6 +202,16 @@ impl CodecError {
             Self::UnknownContentType { .. } => "unknown_content_type",
             Self::UnknownFormat { .. } => "unknown_format",
             Self::InvalidJson { .. } => "invalid_json",
+            Self::NumberOutOfRange { .. } => "number_out_of_range",
+            Self::InvalidLine { .. } => "invalid_line_protocol",
+            Self::InvalidArrow { .. } => "invalid_arrow",
+            Self::MissingColumn { .. } => "missing_column",
+            Self::InvalidWaveform { .. } => "invalid_waveform",
+            Self::TooManySamples { .. } => "too_many_samples",
+            Self::UnknownUnit { .. } => "unknown_unit",
+            Self::IncommensurableUnits { .. } => "incommensurable_units",
+            Self::InvalidSubject { .. } => "invalid_subject",
+            Self::NoSignalName { .. } => "no_signal_name",
             Self::DuplicateKey { .. } => "duplicate_key",
             Self::NotAReading { .. } => "not_a_reading",
             Self::TooDeep { .. } => "too_deep",

@@ -45,6 +45,7 @@ pub(crate) fn decode(payload: &[u8], limits: &Limits, scratch: &mut Scratch, sin
         [b'[', ..] => array(payload, limits, &mut readings),
         _ => single(payload, limits, limits.max_depth).map(|draft| readings.push(draft)),
     };
+    let outcome = outcome.and_then(|()| if readings.is_empty() { Err(CodecError::EmptyPayload) } else { Ok(()) });
     if outcome.is_ok() {
         emit(&readings, sink);
     }
@@ -76,7 +77,7 @@ fn single<'de>(document: &'de [u8], limits: &Limits, depth: usize) -> Result<Dra
 fn array<'de>(document: &'de [u8], limits: &Limits, readings: &mut Vec<Draft<'de>>) -> Result<()> {
     let context = Context::new(limits);
     match context.parse(document, ArraySeed { context: &context, readings }) {
-        Err(CodecError::InvalidJson { .. } | CodecError::TooDeep { .. }) => {
+        Err(CodecError::InvalidJson { .. } | CodecError::NumberOutOfRange { .. } | CodecError::TooDeep { .. }) => {
             element_by_element(document, limits, readings)
         }
         outcome => outcome,
@@ -123,7 +124,13 @@ impl<'l> Context<'l> {
 }
 
 fn invalid(error: &serde_json::Error) -> CodecError {
-    CodecError::InvalidJson { detail: excerpt(&error.to_string()) }
+    let detail = excerpt(&error.to_string());
+    // The parser has no other mark for it; a test notices if the wording changes.
+    if detail.starts_with("number out of range") {
+        CodecError::NumberOutOfRange { detail }
+    } else {
+        CodecError::InvalidJson { detail }
+    }
 }
 
 /// A reading while it is parsed; a semantic error is kept, so that the rest of the document still can be read.

@@ -26,14 +26,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod arrow;
 mod decoded;
 mod decoder;
+pub mod encode;
 mod error;
 pub mod json;
 mod limits;
+pub mod line_protocol;
 mod message;
+pub mod name;
 pub mod quality;
 pub mod timestamp;
+pub mod unit;
+pub mod waveform;
 
 pub use decoded::{Decoded, DecodedWaveform, Sink};
 pub use decoder::Decoder;

@@ -83,6 +83,14 @@ fn any_form(text: &str) -> Result<i64> {
     in_range(timestamp.as_microsecond() - floor, || quoted(text))
 }
 
+/// Microseconds as they are, if they lie within the years 1 to 9999.
+///
+/// # Errors
+/// [`CodecError::TimestampOutOfRange`].
+pub fn checked(time_us: i64) -> Result<i64> {
+    in_range(time_us, || format!("{time_us} us"))
+}
+
 fn in_range(time_us: i64, value: impl Fn() -> String) -> Result<i64> {
     let range = MIN_US..=MAX_US;
     if range.contains(&time_us) { Ok(time_us) } else { Err(CodecError::TimestampOutOfRange { value: value() }) }
