@@ -33,7 +33,7 @@ pub fn modified_z(x: f64, median: f64, mad: f64, floor: f64) -> f64 {
 }
 
 /// `np.quantile(sorted, q)` (linear interpolation) of values given by rank; NaN of none.
-pub(crate) fn quantile_by_rank(len: usize, q: f64, at: impl Fn(usize) -> f64) -> f64 {
+pub(crate) fn quantile_by_rank(len: usize, q: f64, mut at: impl FnMut(usize) -> f64) -> f64 {
     if len == 0 {
         return f64::NAN;
     }
@@ -46,12 +46,6 @@ pub(crate) fn quantile_by_rank(len: usize, q: f64, at: impl Fn(usize) -> f64) ->
 pub(crate) fn interpolate(a: f64, b: f64, t: f64) -> f64 {
     let difference = b - a;
     if t >= 0.5 { b - difference * (1.0 - t) } else { a + difference * t }
-}
-
-/// Mean of two, as `np.mean`, save that it cannot overflow.
-fn midpoint(a: f64, b: f64) -> f64 {
-    let sum = a + b;
-    if sum.is_finite() { sum / 2.0 } else { a / 2.0 + b / 2.0 }
 }
 
 /// A bounded multiset of finite values, kept in order.
@@ -111,9 +105,9 @@ impl SortedWindow {
         let new = new + 0.0;
         let to = self.order.lower_bound(new, self.len());
         if to > from {
-            self.order.shift_down(from, to - 1, new)
+            self.order.shift_down(from, to - 1, new);
         } else {
-            self.order.shift_up(to, from, new)
+            self.order.shift_up(to, from, new);
         }
         true
     }
@@ -185,7 +179,10 @@ impl SortedWindow {
 
 impl fmt::Debug for SortedWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SortedWindow").field("capacity", &self.capacity).field("len", &self.len()).finish()
+        f.debug_struct("SortedWindow")
+            .field("capacity", &self.capacity)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -193,7 +190,7 @@ fn median(n: usize, at: impl Fn(usize) -> f64) -> f64 {
     match (n, n % 2) {
         (0, _) => f64::NAN,
         (_, 1) => at(n / 2),
-        _ => midpoint(at(n / 2 - 1), at(n / 2)),
+        _ => f64::midpoint(at(n / 2 - 1), at(n / 2)),
     }
 }
 
@@ -202,19 +199,20 @@ fn median(n: usize, at: impl Fn(usize) -> f64) -> f64 {
 /// found by bisection; the middle of the deviations is then at the run's ends.
 #[inline]
 fn median_and_mad(n: usize, at: impl Fn(usize) -> f64) -> (f64, f64) {
+    if n == 0 {
+        return (f64::NAN, f64::NAN);
+    }
     let (middle, h) = (median(n, &at), n / 2);
-    let below = |i: usize| middle - at(h - 1 - i);
-    let above = |j: usize| at(h + j) - middle;
+    let below = |i: usize| if i < h { middle - at(h - 1 - i) } else { f64::INFINITY };
+    let above = |j: usize| if j < n - h { at(h + j) - middle } else { f64::INFINITY };
     let i = partition_point(h, |i| below(i) < above(h - 1 - i));
-    let next_below = if i < h { below(i) } else { f64::INFINITY };
-    let next_above = if n > 0 && h - i < n - h { above(h - i) } else { f64::INFINITY };
-    let upper = next_below.min(next_above);
+    let upper = below(i).min(above(h - i));
     if n % 2 == 1 {
         return (middle, upper);
     }
     let last_below = if i > 0 { below(i - 1) } else { 0.0 };
     let last_above = if h > i { above(h - i - 1) } else { 0.0 };
-    (middle, if n == 0 { f64::NAN } else { midpoint(last_below.max(last_above), upper) })
+    (middle, f64::midpoint(last_below.max(last_above), upper))
 }
 
 /// How many of `0..n` come before the first for which `holds` is false; without a branch on the data.
@@ -275,6 +273,12 @@ impl RollingWindow {
         None
     }
 
+    /// Asks for the memory that the next push will need.
+    pub(crate) fn prefetch(&self) {
+        prefetch(self.ring.get(self.oldest..=self.oldest).unwrap_or_default());
+        self.sorted.order.prefetch();
+    }
+
     /// `(median, MAD)` of the values held; NaN of none. See [`SortedWindow::median_and_mad`].
     #[must_use]
     pub fn median_and_mad(&self) -> (f64, f64) {
@@ -312,6 +316,7 @@ impl RollingWindow {
     }
 
     /// The values in order of arrival, oldest first.
+    #[must_use]
     pub fn values(&self) -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator + '_ {
         let n = self.len();
         (0..n).map(move |i| self.ring[if self.oldest + i < n { self.oldest + i } else { self.oldest + i - n }])

@@ -3,11 +3,15 @@
 //! A spectrum of `n` samples at `rate_hz` has `n / 2 + 1` lines; line `k` is at `k * rate_hz / n` Hz. Results depend on the
 //! samples alone, not on what was planned before; the transform itself uses the vector instructions of the CPU it runs on.
 
-use std::{f64::consts::TAU, fmt, sync::Arc};
+use std::{
+    f64::consts::TAU,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use realfft::{RealFftPlanner, RealToComplex, num_complex::Complex};
 
-use crate::{CoreError, Result};
+use crate::{CoreError, Result, features::time::sum_of};
 
 /// Lengths whose plans are kept; the one unused for longest makes room.
 pub const PLANS_MAX: usize = 64;
@@ -47,9 +51,10 @@ pub fn psd(x: &[f64], rate_hz: f64, window: Window, scaling: Scaling) -> Result<
 }
 
 /// Frequencies of the lines of `n` samples, Hz: `np.fft.rfftfreq(n, 1 / rate_hz)`.
-pub fn frequencies(n: usize, rate_hz: f64) -> impl ExactSizeIterator<Item = f64> {
+#[must_use]
+pub fn frequencies(n: usize, rate_hz: f64) -> impl DoubleEndedIterator<Item = f64> {
     let spacing = rate_hz / n.max(1) as f64;
-    (0..n / 2 + 1).map(move |k| k as f64 * spacing)
+    (0..=n / 2).map(move |k| k as f64 * spacing)
 }
 
 /// Plans by length, at most [`PLANS_MAX`], and the buffers of a transform.
@@ -66,23 +71,19 @@ struct Plan {
     len: usize,
     last_used: u64,
     fft: Arc<dyn RealToComplex<f64>>,
-    /// Empty until asked for.
-    hann: Vec<f64>,
+    /// Made when first asked for.
+    hann: OnceLock<Weights>,
 }
 
 impl Plan {
     /// A planner of its own for each length: a shared one would build on the parts of earlier lengths, and so round
     /// differently with history.
     fn new(len: usize) -> Self {
-        Self { len, last_used: 0, fft: RealFftPlanner::new().plan_fft_forward(len), hann: Vec::new() }
+        Self { len, last_used: 0, fft: RealFftPlanner::new().plan_fft_forward(len), hann: OnceLock::new() }
     }
 
-    fn hann(&mut self) -> &[f64] {
-        if self.hann.is_empty() {
-            let n = self.len as f64;
-            self.hann = (0..self.len).map(|i| 0.5 - 0.5 * (TAU * i as f64 / n).cos()).collect();
-        }
-        &self.hann
+    fn hann(&self) -> &Weights {
+        self.hann.get_or_init(|| Weights::hann(self.len))
     }
 }
 
@@ -113,14 +114,19 @@ impl SpectrumPlanner {
     ) -> Result<()> {
         check(x, rate_hz)?;
         let plan = self.plan(x.len());
-        let mean = x.iter().sum::<f64>() / x.len() as f64;
+        let mean = sum_of(x.iter().copied()) / x.len() as f64;
         self.samples.clear();
-        self.samples.extend(x.iter().map(|x| x - mean));
-        let power = match window {
-            Window::Boxcar => Weights { sum: x.len() as f64, square_sum: x.len() as f64 },
-            Window::Hann => weigh(&mut self.samples, self.plans[plan].hann()),
+        let scale = match window {
+            Window::Boxcar => {
+                self.samples.extend(x.iter().map(|x| x - mean));
+                scaling.of(x.len() as f64, x.len() as f64, rate_hz)
+            }
+            Window::Hann => {
+                let hann = self.plans[plan].hann();
+                self.samples.extend(x.iter().zip(&hann.each).map(|(x, weight)| (x - mean) * weight));
+                scaling.of(hann.sum, hann.square_sum, rate_hz)
+            }
         };
-        let scale = power.scale(rate_hz, scaling);
         let n = x.len();
         let transform = self.run(plan)?;
         lines.clear();
@@ -147,7 +153,7 @@ impl SpectrumPlanner {
             self.scratch.resize(needed, Complex::default());
         }
         fft.process_with_scratch(&mut self.samples, &mut self.lines, &mut self.scratch[..needed])
-            .map_err(|error| invalid("samples", error, "as many as planned"))?;
+            .map_err(|error| invalid("samples", &error, "as many as planned"))?;
         Ok(&self.lines)
     }
 
@@ -179,28 +185,31 @@ impl fmt::Debug for SpectrumPlanner {
     }
 }
 
-/// Sums over a window's weights.
+/// A window's weights and their sums.
 struct Weights {
+    each: Vec<f64>,
     sum: f64,
     square_sum: f64,
 }
 
 impl Weights {
-    fn scale(&self, rate_hz: f64, scaling: Scaling) -> f64 {
-        match scaling {
-            Scaling::Density => 1.0 / (rate_hz * self.square_sum),
-            Scaling::Spectrum => 1.0 / (self.sum * self.sum),
-        }
+    /// Of one sample: 1, as SciPy's.
+    fn hann(n: usize) -> Self {
+        let weight = |i: usize| if n == 1 { 1.0 } else { 0.5 - 0.5 * (TAU * i as f64 / n as f64).cos() };
+        let each: Vec<f64> = (0..n).map(weight).collect();
+        let (sum, square_sum) = (sum_of(each.iter().copied()), sum_of(each.iter().map(|w| w * w)));
+        Self { each, sum, square_sum }
     }
 }
 
-/// A window of one sample is 1, as SciPy's.
-fn weigh(samples: &mut [f64], weights: &[f64]) -> Weights {
-    if samples.len() == 1 {
-        return Weights { sum: 1.0, square_sum: 1.0 };
+impl Scaling {
+    /// Factor of a squared line, for a window of these sums.
+    fn of(self, sum: f64, square_sum: f64, rate_hz: f64) -> f64 {
+        match self {
+            Self::Density => 1.0 / (rate_hz * square_sum),
+            Self::Spectrum => 1.0 / (sum * sum),
+        }
     }
-    samples.iter_mut().zip(weights).for_each(|(x, w)| *x *= w);
-    Weights { sum: weights.iter().sum(), square_sum: weights.iter().map(|w| w * w).sum() }
 }
 
 /// How many lines of the two-sided spectrum line `k` stands for.
@@ -210,14 +219,14 @@ pub(crate) fn sides(k: usize, n: usize) -> f64 {
 
 fn check(x: &[f64], rate_hz: f64) -> Result<()> {
     if x.is_empty() || x.len() > SAMPLES_MAX {
-        return Err(invalid("samples", x.len(), "1 to 16777216"));
+        return Err(invalid("samples", &x.len(), "1 to 16777216"));
     }
     if !(rate_hz.is_finite() && rate_hz > 0.0) {
-        return Err(invalid("rate_hz", rate_hz, "finite and greater than 0"));
+        return Err(invalid("rate_hz", &rate_hz, "finite and greater than 0"));
     }
     Ok(())
 }
 
-fn invalid(name: &'static str, value: impl ToString, allowed: &'static str) -> CoreError {
+fn invalid(name: &'static str, value: &dyn ToString, allowed: &'static str) -> CoreError {
     CoreError::InvalidParameter { name, value: value.to_string(), allowed }
 }

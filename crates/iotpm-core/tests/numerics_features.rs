@@ -1,4 +1,4 @@
-//! The 17 features and the spectrum against SciPy's values (tests/core/golden_features.json), and against laws that hold
+//! The 17 features and the spectrum against SciPy's values (`tests/core/golden_features.json`), and against laws that hold
 //! for any window.
 
 use std::{collections::HashMap, f64::consts::TAU};
@@ -23,7 +23,7 @@ struct Golden {
     spectra: HashMap<String, Vec<f64>>,
 }
 
-/// Numbers to their last bit, which serde_json gives only with its feature `float_roundtrip`; null is NaN.
+/// Numbers to their last bit, which `serde_json` gives only with its feature `float_roundtrip`; null is NaN.
 fn exact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
     let texts = Vec::<Box<RawValue>>::deserialize(deserializer)?;
     texts.iter().map(|text| text.get().replace("null", "NaN").parse().map_err(D::Error::custom)).collect()

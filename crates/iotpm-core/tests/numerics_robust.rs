@@ -17,7 +17,7 @@ impl Naive {
 
     fn median(&self) -> f64 {
         let n = self.0.len();
-        if n % 2 == 1 { self.0[n / 2] } else { (self.0[n / 2 - 1] + self.0[n / 2]) / 2.0 }
+        if n % 2 == 1 { self.0[n / 2] } else { 0.5 * (self.0[n / 2 - 1] + self.0[n / 2]) }
     }
 
     fn mad(&self) -> f64 {
@@ -143,7 +143,9 @@ proptest! {
         after in vec(value(), 0..50),
     ) {
         let mut window = RollingWindow::new(capacity);
-        before.iter().for_each(|&x| _ = window.push(x));
+        for x in before {
+            window.push(x);
+        }
         let bytes = postcard::to_stdvec(&window).unwrap();
         let mut read: RollingWindow = postcard::from_bytes(&bytes).unwrap();
         prop_assert_eq!(&read, &window);

@@ -151,6 +151,6 @@ pub fn sampling_rate_hz(times_us: &[i64]) -> Option<f64> {
         return None;
     }
     let square = |pair: &[i64]| (pair[1].wrapping_sub(pair[0]) as f64 - mean).powi(2);
-    let variance = times_us.windows(2).map(square).sum::<f64>() / (times_us.len() - 1) as f64;
+    let variance = time::sum_of(times_us.windows(2).map(square)) / (times_us.len() - 1) as f64;
     (variance.sqrt() <= JITTER_MAX * mean).then(|| 1e6 / mean)
 }

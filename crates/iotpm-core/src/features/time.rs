@@ -4,7 +4,7 @@ use crate::robust::quantile_by_rank;
 
 /// Independent partial sums, so that additions need not wait for each other and the compiler can use vectors. The order
 /// of additions is fixed by this number: results do not vary with the machine.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// First pass over a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,9 +66,20 @@ pub fn sums(values: &[f64]) -> Sums {
     }
 }
 
-fn total(lanes: [f64; LANES]) -> f64 {
+/// Sum of the partial sums, in one fixed order.
+pub(super) fn total(lanes: [f64; LANES]) -> f64 {
     let [a, b, c, d, e, f, g, h] = lanes;
     ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+/// Sum by lanes, for terms that are not a slice.
+pub(crate) fn sum_of(mut terms: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let mut lanes = [0.0; LANES];
+    while terms.len() >= LANES {
+        lanes.iter_mut().zip(&mut terms).for_each(|(lane, term)| *lane += term);
+    }
+    lanes.iter_mut().zip(terms).for_each(|(lane, term)| *lane += term);
+    total(lanes)
 }
 
 /// Mean and central moments of a window.
@@ -145,19 +156,73 @@ fn moved(about: f64, [d, second, third, fourth]: [f64; 4]) -> CentralMoments {
     }
 }
 
+/// Buckets of [`quartiles`], as many as a `u8` can name.
+const BUCKETS: usize = 256;
+
+/// Adding it to a number from 0 to 255 leaves that number, rounded, in the lowest byte: 2^52.
+const ROUND_TO_BITS: f64 = 4_503_599_627_370_496.0;
+
 /// Buffers of [`quartiles`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct QuartileScratch {
+    keys: Vec<u8>,
     values: Vec<f64>,
+    /// Where each bucket's values end, once they are dealt out.
+    ends: [u32; BUCKETS],
 }
 
-/// `np.percentile(x, [25, 50, 75])`; NaN of none.
+impl Default for QuartileScratch {
+    fn default() -> Self {
+        Self { keys: Vec::new(), values: Vec::new(), ends: [0; BUCKETS] }
+    }
+}
+
+/// `np.percentile(x, [25, 50, 75])` of values between `min` and `max`; NaN of none.
+///
+/// Selection by counting: values are dealt into buckets of equal width, in order of value, and only the few buckets that
+/// hold a wanted rank are looked into. Exact for any values; quickest where they spread over their range.
 #[must_use]
 pub fn quartiles(values: &[f64], min: f64, max: f64, scratch: &mut QuartileScratch) -> [f64; 3] {
-    let _ = (min, max);
-    scratch.values.clear();
-    scratch.values.extend_from_slice(values);
-    let sorted = &mut scratch.values[..];
-    sorted.sort_unstable_by(f64::total_cmp);
-    [0.25, 0.5, 0.75].map(|q| quantile_by_rank(sorted.len(), q, |rank| sorted[rank]))
+    let scale = (BUCKETS - 1) as f64 / (max - min);
+    if max - min == 0.0 && !values.is_empty() {
+        return [min; 3];
+    }
+    scratch.deal(values, min, if scale.is_finite() && max - min < f64::INFINITY { scale } else { 0.0 });
+    [0.25, 0.5, 0.75].map(|q| quantile_by_rank(values.len(), q, |rank| scratch.at(rank)))
+}
+
+impl QuartileScratch {
+    /// Deals values into buckets; all into the first if the scale is 0.
+    fn deal(&mut self, values: &[f64], min: f64, scale: f64) {
+        self.keys.clear();
+        self.keys.extend(values.iter().map(|x| ((x - min) * scale + ROUND_TO_BITS).to_bits() as u8));
+        if scale == 0.0 {
+            self.keys.fill(0);
+        }
+        self.ends.fill(0);
+        self.keys.iter().for_each(|&key| self.ends[key as usize] += 1);
+        self.starts();
+        self.values.resize(values.len(), 0.0);
+        for (&key, &x) in self.keys.iter().zip(values) {
+            let place = &mut self.ends[key as usize];
+            self.values[*place as usize] = x;
+            *place += 1;
+        }
+    }
+
+    /// Counts become starts; dealing makes them ends.
+    fn starts(&mut self) {
+        let mut start = 0;
+        for count in &mut self.ends {
+            start += std::mem::replace(count, start);
+        }
+    }
+
+    /// The value of a rank below the number of values.
+    fn at(&mut self, rank: usize) -> f64 {
+        let bucket = self.ends.partition_point(|&end| end as usize <= rank);
+        let start = if bucket == 0 { 0 } else { self.ends[bucket - 1] as usize };
+        let values = &mut self.values[start..self.ends[bucket] as usize];
+        if let [only] = values { *only } else { *values.select_nth_unstable_by(rank - start, f64::total_cmp).1 }
+    }
 }

@@ -1,6 +1,8 @@
 //! Values in order, addressed by rank. Both layouts offer the same four steps: read a rank, count the lesser values, and
 //! move a run of ranks by one towards either end to close the gap that a leaving value made and open one for the next.
 
+use crate::prefetch::prefetch;
+
 /// Greatest capacity that is kept as one array.
 pub(super) const FLAT_MAX: usize = 512;
 
@@ -39,6 +41,13 @@ impl Order {
         match self {
             Self::Flat(flat) => count_less(&flat.values[..len], x),
             Self::Blocked(blocks) => blocks.lower_bound(x, len),
+        }
+    }
+
+    /// Asks for a flat layout's memory; see [`super::RollingWindow::prefetch`].
+    pub(super) fn prefetch(&self) {
+        if let Self::Flat(flat) = self {
+            prefetch(&flat.values);
         }
     }
 
