@@ -6,13 +6,30 @@
 #![forbid(unsafe_code)]
 
 mod chunk;
+mod connection;
 mod counters;
+mod delivery;
+mod drain_only;
 mod error;
+mod growing;
+mod ingest;
+mod jetstream;
 mod message;
 mod options;
+mod position;
+mod publisher;
+mod pull;
+mod reader;
+mod stream_error;
 
 pub use chunk::{Chunk, OutboxEvent, Tables};
+pub use connection::{Connection, ConnectionCounters, ConnectionOptions};
 pub use counters::PipelineCounters;
+pub use drain_only::{Drained, drain_only};
 pub use error::{NodeError, Result};
+pub use ingest::{IngestCounters, Outgoing};
 pub use message::{RawMessage, message_hash};
 pub use options::PipelineOptions;
+pub use publisher::{Publisher, outgoing};
+pub use reader::ReaderCounters;
+pub use stream_error::{StreamError, StreamResult};

@@ -1,0 +1,84 @@
+//! What a consumer says about a message, read from its reply subject.
+
+/// Position of a message in stream and consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    /// Stream sequence.
+    pub stream_seq: u64,
+    /// Consumer sequence: 1, 2, ... without gaps unless something was lost on the way.
+    pub consumer_seq: u64,
+    /// When the broker stored it, nanoseconds since the epoch.
+    pub stored_ns: i64,
+    /// Messages of the stream that the consumer has not delivered yet.
+    pub pending: u64,
+}
+
+/// Tokens before the numbers: `$JS.ACK.<stream>.<consumer>`, or with `<domain>.<account>` in between.
+const TOKENS_SHORT: usize = 9;
+const TOKENS_LONG: usize = 11;
+
+impl Delivery {
+    /// Reads `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<ns>.<pending>`,
+    /// the longer form with further tokens behind (NATS ADR-15).
+    pub fn parse(reply: &str) -> Option<Self> {
+        let numbers = reply.strip_prefix("$JS.ACK.").and_then(skip_names)?;
+        let mut tokens = numbers.bytes();
+        let mut number = || next_number(&mut tokens);
+        let _times_delivered = number()?;
+        let (stream_seq, consumer_seq) = (number()?, number()?);
+        Some(Self { stream_seq, consumer_seq, stored_ns: i64::try_from(number()?).ok()?, pending: number()? })
+    }
+}
+
+/// What follows the names of stream and consumer.
+fn skip_names(rest: &str) -> Option<&str> {
+    let tokens = 3 + rest.bytes().filter(|byte| *byte == b'.').count();
+    let names = match tokens {
+        TOKENS_SHORT => 2,
+        TOKENS_LONG.. => 4,
+        _ => return None,
+    };
+    (0..names).try_fold(rest, |rest, _| rest.split_once('.').map(|(_, rest)| rest))
+}
+
+/// The decimal number up to the next dot or the end.
+fn next_number(bytes: &mut std::str::Bytes<'_>) -> Option<u64> {
+    let mut value = None::<u64>;
+    for byte in bytes {
+        match byte {
+            b'0'..=b'9' => value = Some(value.unwrap_or(0).checked_mul(10)?.checked_add(u64::from(byte - b'0'))?),
+            b'.' => break,
+            _ => return None,
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn both_forms_are_read(stream_seq: u64, consumer_seq: u64, stored_ns in 0..i64::MAX, pending: u64) {
+            let expected = Delivery { stream_seq, consumer_seq, stored_ns, pending };
+            let numbers = format!("1.{stream_seq}.{consumer_seq}.{stored_ns}.{pending}");
+            prop_assert_eq!(Delivery::parse(&format!("$JS.ACK.RAW_0.reader.{numbers}")), Some(expected));
+            prop_assert_eq!(Delivery::parse(&format!("$JS.ACK._.ACC.RAW_0.reader.{numbers}.r4nd0m")), Some(expected));
+        }
+
+        #[test]
+        fn anything_else_is_refused_without_a_panic(text in "(\\$JS\\.ACK\\.)?[a-z0-9.]{0,60}") {
+            let _ = Delivery::parse(&text);
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_64_bits_and_missing_ones_are_refused() {
+        assert_eq!(Delivery::parse("$JS.ACK.S.C.1.99999999999999999999999.1.1.1"), None);
+        assert_eq!(Delivery::parse("$JS.ACK.S.C.1..1.1.1"), None);
+        assert_eq!(Delivery::parse("$JS.ACK.S.C.1.1.1.1"), None);
+        assert_eq!(Delivery::parse("_INBOX.x"), None);
+    }
+}
