@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     Barrier, BarrierKind, Batch, CoreError, Maturity, NewSignal, Output, Reading, Result, SignalId, Templates,
     grouping::Grouping,
+    prefetch::prefetch,
     settings::Settings,
     signal::{Run, Scratch, SignalState},
 };
@@ -57,6 +58,9 @@ pub struct SignalStats {
 }
 
 const NOWHERE: u32 = u32::MAX;
+/// How many readings ahead a signal's state, and what it points to, are asked for.
+const STATE_AHEAD: usize = 12;
+const CONTENT_AHEAD: usize = 6;
 
 /// Signal processing and detection for the signals of one shard.
 pub struct Engine {
@@ -150,11 +154,24 @@ impl Engine {
     /// is then fetched from memory once, however its readings are interleaved with others.
     fn run_span(&mut self, readings: &[Reading], places: &[u32], output: &mut Output) {
         let mut grouping = std::mem::take(&mut self.grouping);
-        for &index in grouping.order(places, self.signals.len()) {
+        let order = grouping.order(places, self.signals.len());
+        for (at, &index) in order.iter().enumerate() {
+            self.prefetch_ahead(&order[at..], places);
             let (reading, place) = (&readings[index as usize], places[index as usize] as usize);
             self.visit(place, reading.sequence, reading.position, output, |signal, run| signal.arrive(reading, run));
         }
         self.grouping = grouping;
+    }
+
+    /// Asks for the states of the next signals: first the state itself, later what it points to.
+    fn prefetch_ahead(&self, order: &[u32], places: &[u32]) {
+        let place = |ahead: usize| order.get(ahead).map(|index| places[*index as usize] as usize);
+        if let Some(next) = place(STATE_AHEAD).filter(|next| Some(*next) != place(STATE_AHEAD - 1)) {
+            prefetch(&self.signals[next..=next]);
+        }
+        if let Some(next) = place(CONTENT_AHEAD).filter(|next| Some(*next) != place(CONTENT_AHEAD - 1)) {
+            self.signals[next].prefetch();
+        }
     }
 
     fn visit(
@@ -213,7 +230,7 @@ impl Engine {
     /// # Errors
     /// [`CoreError::InvalidSnapshot`] if a state cannot be encoded.
     pub fn snapshot(&self) -> Result<Vec<SignalSnapshot>> {
-        self.in_id_order().map(|signal| encode(signal)).collect()
+        self.in_id_order().map(encode).collect()
     }
 
     /// Takes over the state of signals from a snapshot.

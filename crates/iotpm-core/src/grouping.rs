@@ -31,7 +31,9 @@ impl Grouping {
     fn count(&mut self, places: &[u32], signals: usize) {
         self.starts.clear();
         self.starts.resize(signals, 0);
-        places.iter().for_each(|&place| self.starts[place as usize] += 1);
+        for &place in places {
+            self.starts[place as usize] += 1;
+        }
         let mut sum = 0;
         for start in &mut self.starts {
             sum += std::mem::replace(start, sum);

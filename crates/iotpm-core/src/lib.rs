@@ -9,7 +9,7 @@
 //!
 //! Time is data: event time is in the reading, stream time comes with the message and with ticks.
 //! The same messages give the same rows, however they are cut into batches or spread over shards.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod alarm;
 mod anomaly;
@@ -20,6 +20,7 @@ mod error;
 pub mod features;
 mod grouping;
 mod output;
+mod prefetch;
 mod reading;
 mod reorder;
 mod ring;

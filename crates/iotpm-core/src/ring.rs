@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::prefetch::prefetch;
+
 const FIRST_CAPACITY: usize = 64;
 
 /// Times, values and scores in a power-of-two ring that grows until its bound and then overwrites the oldest.
@@ -98,6 +100,12 @@ impl Ring {
     pub fn contains(&self, time_us: i64) -> bool {
         let at = self.lower_bound(time_us);
         at < self.len && self.get(at).time_us == time_us
+    }
+
+    /// Asks for the slot that the next push will write.
+    pub fn prefetch(&self) {
+        let at = (self.head + self.len) & self.slots.len().wrapping_sub(1);
+        prefetch(self.slots.get(at..=at).unwrap_or_default());
     }
 
     pub fn clear(&mut self) {

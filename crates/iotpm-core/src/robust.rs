@@ -11,6 +11,8 @@ use std::fmt;
 use order::Order;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use crate::prefetch::prefetch;
+
 /// Consistency factor of the modified z-score: 0.75 quantile of the standard normal distribution, as Iglewicz & Hoaglin
 /// round it.
 pub const MODIFIED_Z_FACTOR: f64 = 0.6745;

@@ -105,6 +105,12 @@ impl SignalState {
         self.name = name;
     }
 
+    /// Asks for the memory that this state points to and the next reading will need.
+    pub fn prefetch(&self) {
+        self.ring.prefetch();
+        self.detectors.prefetch();
+    }
+
     pub fn id(&self) -> SignalId {
         self.id
     }

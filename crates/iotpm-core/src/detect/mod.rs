@@ -114,6 +114,11 @@ impl BasicDetectors {
         fused
     }
 
+    /// Asks for the memory that the next reading will need.
+    pub fn prefetch(&self) {
+        self.modified_z.prefetch();
+    }
+
     /// Adapts to changed settings, keeping what was learned.
     pub fn reconfigure(&mut self, settings: &Settings) {
         self.modified_z.resize(settings.modified_z_window);

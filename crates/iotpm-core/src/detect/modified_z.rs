@@ -39,6 +39,11 @@ impl ModifiedZ {
         }
     }
 
+    /// See [`RollingWindow::prefetch`].
+    pub fn prefetch(&self) {
+        self.window.prefetch();
+    }
+
     pub fn maturity(&self) -> Maturity {
         match self.window.len() {
             n if n < COLD_READINGS => Maturity::Cold,
