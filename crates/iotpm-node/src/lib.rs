@@ -6,21 +6,30 @@
 #![forbid(unsafe_code)]
 
 mod chunk;
+mod columns;
 mod connection;
 mod counters;
 mod delivery;
 mod drain_only;
 mod error;
+mod event;
 mod growing;
 mod ingest;
+mod intake;
 mod jetstream;
 mod message;
 mod options;
+mod pipeline;
 mod position;
 mod publisher;
 mod pull;
 mod reader;
+mod registry;
+mod shards;
+mod snapshot;
+mod sources;
 mod stream_error;
+mod tables;
 
 pub use chunk::{Chunk, OutboxEvent, Tables};
 pub use connection::{Connection, ConnectionCounters, ConnectionOptions};
@@ -30,6 +39,8 @@ pub use error::{NodeError, Result};
 pub use ingest::{IngestCounters, Outgoing};
 pub use message::{RawMessage, message_hash};
 pub use options::PipelineOptions;
+pub use pipeline::{Pipeline, Rows};
 pub use publisher::{Publisher, outgoing};
 pub use reader::ReaderCounters;
+pub use snapshot::CapturedState;
 pub use stream_error::{StreamError, StreamResult};

@@ -25,8 +25,9 @@ pub struct PipelineOptions {
     pub max_sources: usize,
     /// Stream time is the header `Iotpm-Time` instead of the broker's clock.
     pub virtual_time: bool,
-    /// Outputs caused by sequences up to this one are already stored: they are discarded and not numbered.
-    pub discard_through: u64,
+    /// Outputs caused by sequences up to this one are already stored: they are discarded and not numbered. Must not be
+    /// behind the snapshot; default: there is no store.
+    pub discard_through: Option<u64>,
     /// Number of the next outbox event; default: as the snapshot says, else 1.
     pub next_outbox_seq: Option<u64>,
     /// Emit the score of every reading.
@@ -46,7 +47,7 @@ impl Default for PipelineOptions {
             max_signals: 200_000,
             max_sources: 10_000,
             virtual_time: false,
-            discard_through: 0,
+            discard_through: None,
             next_outbox_seq: None,
             emit_scores: false,
             source: "iotpm".into(),

@@ -1,0 +1,712 @@
+//! Messages to tables, one chunk at a time, without I/O.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use async_nats::Subject;
+use bytes::Bytes;
+use iotpm_codec::{Decoder, Limits, Message, name};
+use iotpm_core::{
+    AnomalyRevision, BarrierKind, Batch, CoreError, EngineOptions, NO_STREAM_TIME, Output, Quality, Reading, Rejected,
+    SignalId, SignalSnapshot, Template, Templates, Waveform,
+};
+
+use crate::{
+    CapturedState, Chunk, NodeError, OutboxEvent, PipelineCounters, PipelineOptions, RawMessage, Tables,
+    error::Result,
+    event,
+    intake::{Intake, Work},
+    message::message_hash,
+    registry::{Place, Registry},
+    shards::Shards,
+    sources::{Admission, MessageId, Sources},
+    tables::{self, DeadLetter, Journal, LoggedAnomaly},
+};
+
+/// Most payload bytes in one call: Arrow's offsets have 31 bits.
+const MAX_CHUNK_BYTES: usize = 1 << 30;
+
+/// Turns messages into rows. Results depend on the messages alone: not on where chunks are cut, not on the number of
+/// shards, and a pipeline restored from a snapshot goes on as if it had never stopped.
+///
+/// After an error that may have left the engines between two states every later call is refused with
+/// [`NodeError::Failed`].
+pub struct Pipeline {
+    options: PipelineOptions,
+    subjects: Subjects,
+    decoder: Decoder,
+    registry: Registry,
+    sources: Sources,
+    shards: Shards,
+    work: Work,
+    outputs: Vec<Output>,
+    anomalies: Vec<LoggedAnomaly>,
+    /// The templates in force, as JSON.
+    configuration: String,
+    /// Signals that came by name alone and wait for the next chunk's table.
+    unannounced: Vec<SignalId>,
+    position: Position,
+    next_outbox_seq: u64,
+    counters: PipelineCounters,
+    failure: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    sequence: u64,
+    time_us: i64,
+    hash: u64,
+}
+
+/// Subjects that this pipeline listens to.
+struct Subjects {
+    raw: String,
+    tick: String,
+    control: String,
+}
+
+impl Subjects {
+    fn new(options: &PipelineOptions) -> Self {
+        Self {
+            raw: format!("{}.", options.raw_prefix),
+            tick: format!("iotpm.tick.{}", options.partition),
+            control: format!("iotpm.ctl.{}.", options.partition),
+        }
+    }
+}
+
+/// Readings as columns, for use without a broker; all slices have the same length.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Numbers from [`Pipeline::signal_id`].
+    pub signals: &'a [u32],
+    /// Event times, microseconds.
+    pub times_us: &'a [i64],
+    /// Values in the signals' units.
+    pub values: &'a [f64],
+    /// Qualities as in the table `readings`: 0 good, 1 uncertain, 2 bad; default: good.
+    pub quality: Option<&'a [u8]>,
+    /// Sequences, not descending; default: each row is a message of its own.
+    pub sequences: Option<&'a [u64]>,
+    /// Stream times, microseconds; without them there is no future check and no idle closing.
+    pub stream_times_us: Option<&'a [i64]>,
+}
+
+impl Pipeline {
+    /// A fresh pipeline, or one that goes on after a snapshot. A snapshot brings its own templates.
+    ///
+    /// # Errors
+    /// [`NodeError::InvalidOption`], [`NodeError::Core`] for a template, [`NodeError::InvalidSnapshot`].
+    pub fn new(options: PipelineOptions, snapshot: Option<&[u8]>) -> Result<Self> {
+        options.check()?;
+        match snapshot {
+            None => Self::fresh(options),
+            Some(bytes) => Self::restored(options, CapturedState::decode(bytes)?),
+        }
+    }
+
+    fn fresh(options: PipelineOptions) -> Result<Self> {
+        let configuration = serde_json::to_string(&options.templates);
+        let configuration = configuration.map_err(|error| NodeError::InvalidOptions { detail: error.to_string() })?;
+        let templates = Templates::new(options.templates.clone())?;
+        Self::empty(options, templates, configuration)
+    }
+
+    fn empty(options: PipelineOptions, templates: Templates, configuration: String) -> Result<Self> {
+        let (templates, shards) = (Arc::new(templates), options.shards);
+        let engine = EngineOptions { emit_scores: options.emit_scores };
+        Ok(Self {
+            subjects: Subjects::new(&options),
+            decoder: Decoder::new(Limits::default()),
+            registry: Registry::new(Arc::clone(&templates), options.max_signals, shards),
+            sources: Sources::new(options.max_sources),
+            shards: Shards::start(shards, &templates, engine)?,
+            work: Work { batches: vec![Batch::default(); shards], ..Work::default() },
+            outputs: (0..shards).map(|_| Output::default()).collect(),
+            anomalies: Vec::new(),
+            configuration,
+            unannounced: Vec::new(),
+            position: Position::default(),
+            next_outbox_seq: options.next_outbox_seq.unwrap_or(1),
+            counters: PipelineCounters::default(),
+            failure: None,
+            options,
+        })
+    }
+
+    fn restored(options: PipelineOptions, state: CapturedState) -> Result<Self> {
+        check_store_is_not_behind(&options, &state)?;
+        let unreadable = |reason: String| NodeError::InvalidSnapshot { reason };
+        let list = serde_json::from_str(&state.configuration);
+        let list = list.map_err(|error| unreadable(format!("templates: {error}")))?;
+        let templates = Templates::new(list).map_err(|error| unreadable(error.to_string()))?;
+        let mut pipeline = Self::empty(options, templates, state.configuration)?;
+        pipeline.registry.restore(state.signals)?;
+        pipeline.sources.restore(state.sources);
+        pipeline.restore_engines(state.states)?;
+        pipeline.restore_unannounced(&state.unannounced)?;
+        pipeline.position = Position { sequence: state.sequence, time_us: state.last_time_us, hash: state.last_hash };
+        pipeline.next_outbox_seq = pipeline.options.next_outbox_seq.unwrap_or(state.next_outbox_seq);
+        let counts = state.counters.iter().map(|(name, count)| (name.as_str(), *count));
+        pipeline.counters = PipelineCounters::from_entries(counts);
+        Ok(pipeline)
+    }
+
+    fn restore_engines(&mut self, states: Vec<SignalSnapshot>) -> Result<()> {
+        let mut by_shard = vec![Vec::new(); self.work.batches.len()];
+        for state in states {
+            self.check_known(state.id.0)?;
+            by_shard[self.registry.shard(state.id)].push(state);
+        }
+        self.shards.restore(by_shard)
+    }
+
+    fn restore_unannounced(&mut self, signals: &[u32]) -> Result<()> {
+        for id in signals {
+            self.check_known(*id)?;
+            self.work.register(SignalId(*id), &self.registry);
+            self.unannounced.push(SignalId(*id));
+        }
+        Ok(())
+    }
+
+    fn check_known(&self, id: u32) -> Result<()> {
+        match (id as usize) < self.registry.len() {
+            true => Ok(()),
+            false => Err(CoreError::UnknownSignal { signal: id }.into()),
+        }
+    }
+
+    /// Sequence of the last message that ran; 0 before the first.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.position.sequence
+    }
+
+    /// Number that the next event will get.
+    #[must_use]
+    pub fn next_outbox_seq(&self) -> u64 {
+        self.next_outbox_seq
+    }
+
+    /// What happened since the first message, snapshots included.
+    #[must_use]
+    pub fn counters(&self) -> PipelineCounters {
+        self.counters
+    }
+
+    /// How many signals are known.
+    #[must_use]
+    pub fn signals(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Full name of a signal.
+    #[must_use]
+    pub fn signal_name(&self, id: u32) -> Option<&str> {
+        self.registry.get(SignalId(id)).map(|signal| &*signal.saved.name)
+    }
+
+    /// Runs messages in ascending order of their sequences.
+    ///
+    /// # Errors
+    /// [`NodeError::SequenceNotAscending`] and [`NodeError::InvalidArgument`] (too many bytes) before anything has run;
+    /// [`NodeError::Core`], [`NodeError::ShardStopped`] and [`NodeError::Table`] end the pipeline.
+    pub fn run(&mut self, messages: &[RawMessage]) -> Result<Chunk> {
+        self.check_usable()?;
+        self.check_messages(messages)?;
+        let result = self.run_checked(messages);
+        self.note_failure(result)
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        match &self.failure {
+            None => Ok(()),
+            Some(first) => Err(NodeError::Failed { first: first.clone() }),
+        }
+    }
+
+    fn note_failure<T>(&mut self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| self.failure = Some(error.to_string()))
+    }
+
+    fn check_messages(&self, messages: &[RawMessage]) -> Result<()> {
+        let mut previous = self.position.sequence;
+        for RawMessage { sequence, .. } in messages {
+            if *sequence <= previous {
+                return Err(NodeError::SequenceNotAscending { previous, sequence: *sequence });
+            }
+            previous = *sequence;
+        }
+        let bytes: usize = messages.iter().map(|message| message.payload.len() + message.subject.len()).sum();
+        let allowed = "at most 1 GiB in one call: pass fewer messages";
+        require(bytes <= MAX_CHUNK_BYTES, "payload bytes", bytes, allowed)
+    }
+
+    fn run_checked(&mut self, messages: &[RawMessage]) -> Result<Chunk> {
+        let mut journal = Journal::default();
+        for message in messages {
+            journal.push(message.sequence, message.stored_us);
+            self.take(message)?;
+        }
+        if let Some(last) = messages.last() {
+            let hash = message_hash(last.subject.as_bytes(), &last.payload);
+            self.position = Position { sequence: last.sequence, time_us: last.stored_us, hash };
+        }
+        self.finish(&journal, messages)
+    }
+
+    fn take(&mut self, message: &RawMessage) -> Result<()> {
+        self.work.counters.messages += 1;
+        let subject = message.subject.as_str();
+        if subject.starts_with(&self.subjects.raw) {
+            self.take_raw(message);
+        } else if subject == self.subjects.tick {
+            self.take_tick(message);
+        } else if let Some(kind) = subject.strip_prefix(&self.subjects.control) {
+            return self.take_control(kind, message);
+        } else {
+            let detail = format!("no kind of message that partition '{}' knows", self.options.partition);
+            self.work.refuse_message(message, "unknown_subject", detail);
+        }
+        Ok(())
+    }
+
+    fn take_raw(&mut self, message: &RawMessage) {
+        self.work.counters.raw_messages += 1;
+        if !self.admit(message) {
+            return;
+        }
+        let Some(stream_time_us) = self.stream_time_us(message) else { return };
+        match self.registry.place(&self.options.raw_prefix, &message.subject) {
+            Ok(place) => self.decode(message, place, stream_time_us),
+            Err(error) => self.work.refuse_message(message, error.reason(), error.to_string()),
+        }
+    }
+
+    fn decode(&mut self, message: &RawMessage, place: Place, stream_time_us: i64) {
+        let (registry, work) = (&mut self.registry, &mut self.work);
+        let mut intake = Intake { registry, work, message, place, stream_time_us, payload_kept: false };
+        let wire = Message { content_type: message.content_type.as_deref(), payload: &message.payload };
+        self.decoder.decode(&wire, &mut intake);
+    }
+
+    /// Whether the message's source has not sent it before.
+    fn admit(&mut self, message: &RawMessage) -> bool {
+        let Some(text) = message.message_id.as_deref() else { return true };
+        let counters = &mut self.work.counters;
+        let Some(id) = MessageId::parse(text) else {
+            counters.malformed_ids += 1;
+            return true;
+        };
+        let admission = self.sources.admit(id, message.sequence);
+        counters.source_duplicates += u64::from(admission == Admission::Duplicate);
+        counters.sources_evicted += u64::from(admission == Admission::NewEvicting);
+        admission != Admission::Duplicate
+    }
+
+    /// Stream time of a message; without one it becomes a dead letter.
+    fn stream_time_us(&mut self, message: &RawMessage) -> Option<i64> {
+        let time_us = if self.options.virtual_time { message.virtual_time_us } else { Some(message.stored_us) };
+        if time_us.is_none() {
+            let detail = "no header Iotpm-Time: streams of virtual time need it, microseconds, on every message";
+            self.work.refuse_message(message, "missing_stream_time", detail.into());
+        }
+        time_us
+    }
+
+    fn take_tick(&mut self, message: &RawMessage) {
+        if let Some(stream_time_us) = self.stream_time_us(message) {
+            self.work.counters.ticks += 1;
+            self.work.barrier(message.sequence, &BarrierKind::Tick { stream_time_us });
+        }
+    }
+
+    fn take_control(&mut self, kind: &str, message: &RawMessage) -> Result<()> {
+        match kind {
+            "configuration" => match read_templates(&message.payload) {
+                Ok((templates, configuration)) => self.configure(templates, configuration, message.sequence)?,
+                Err(detail) => {
+                    self.work.refuse_message(message, "invalid_configuration", detail);
+                    return Ok(());
+                }
+            },
+            "end" => self.work.barrier(message.sequence, &BarrierKind::End),
+            _ => {
+                let detail = format!("control '{kind}': must be configuration or end");
+                self.work.refuse_message(message, "unknown_control", detail);
+                return Ok(());
+            }
+        }
+        self.work.counters.controls += 1;
+        Ok(())
+    }
+
+    /// What came before runs first, so that its rows and events see the old units.
+    fn configure(&mut self, templates: Templates, configuration: String, sequence: u64) -> Result<()> {
+        self.run_shards()?;
+        let templates = Arc::new(templates);
+        self.registry.configure(Arc::clone(&templates));
+        self.configuration = configuration;
+        self.work.barrier(sequence, &BarrierKind::Configure(templates));
+        Ok(())
+    }
+
+    fn run_shards(&mut self) -> Result<()> {
+        self.shards.run(&mut self.work.batches, &mut self.outputs)?;
+        self.work.batches.iter_mut().for_each(Batch::clear);
+        for output in &mut self.outputs {
+            let log = |revision: AnomalyRevision| LoggedAnomaly {
+                name: Arc::from(self.registry.name(revision.signal)),
+                unit: self.registry.unit(revision.signal, revision.sequence),
+                revision,
+            };
+            self.anomalies.extend(output.anomalies.drain(..).map(log));
+        }
+        Ok(())
+    }
+
+    /// The number of a signal, given a new one if the name is new.
+    ///
+    /// # Errors
+    /// [`NodeError::InvalidSignalName`] unless it is `site/asset/signal`; [`NodeError::TooManySignals`].
+    pub fn signal_id(&mut self, name: &str) -> Result<u32> {
+        let (id, new) = self.registry.id_of_name(name, self.position.sequence + 1)?;
+        if new {
+            self.work.register(id, &self.registry);
+            self.unannounced.push(id);
+        }
+        Ok(id.0)
+    }
+
+    /// Runs readings given as columns.
+    ///
+    /// # Errors
+    /// [`NodeError::LengthMismatch`], [`NodeError::InvalidArgument`], [`NodeError::SequenceNotAscending`] and
+    /// [`NodeError::Core`] for an unknown signal number before anything has run; else as [`Pipeline::run`].
+    pub fn push(&mut self, rows: &Rows<'_>) -> Result<Chunk> {
+        self.check_usable()?;
+        self.check_rows(rows)?;
+        let mut journal = Journal::default();
+        for (at, reading) in readings_of(rows, self.position.sequence).enumerate() {
+            let reading = reading.map_err(|quality| invalid_quality(at, quality))?;
+            journal.push(reading.sequence, reading.stream_time_us);
+            self.work.batches[self.registry.shard(reading.signal)].readings.push(reading);
+            self.position = Position { sequence: reading.sequence, time_us: reading.stream_time_us, hash: 0 };
+        }
+        self.work.counters.messages += journal.len() as u64;
+        self.work.counters.readings += rows.signals.len() as u64;
+        let result = self.finish(&journal, &[]);
+        self.note_failure(result)
+    }
+
+    fn check_rows(&self, rows: &Rows<'_>) -> Result<()> {
+        let expected = rows.signals.len();
+        let lengths = [
+            ("times_us", Some(rows.times_us.len())),
+            ("values", Some(rows.values.len())),
+            ("quality", rows.quality.map(<[u8]>::len)),
+            ("sequences", rows.sequences.map(<[u64]>::len)),
+            ("stream_times_us", rows.stream_times_us.map(<[i64]>::len)),
+        ];
+        for (name, length) in lengths {
+            let got = length.unwrap_or(expected);
+            if got != expected {
+                return Err(NodeError::LengthMismatch { name, got, expected });
+            }
+        }
+        require(expected <= i32::MAX as usize, "readings", expected, "at most 2147483647 in one call")?;
+        if let Some((at, quality)) =
+            rows.quality.into_iter().flatten().enumerate().find(|(_, q)| quality(**q).is_none())
+        {
+            return Err(invalid_quality(at, *quality));
+        }
+        rows.signals.iter().try_for_each(|id| self.check_known(*id))?;
+        self.check_sequences(rows.sequences.unwrap_or_default())
+    }
+
+    fn check_sequences(&self, sequences: &[u64]) -> Result<()> {
+        let mut previous = self.position.sequence + 1;
+        for &sequence in sequences {
+            if sequence < previous {
+                return Err(NodeError::SequenceNotAscending { previous: previous.max(1) - 1, sequence });
+            }
+            previous = sequence;
+        }
+        Ok(())
+    }
+
+    /// Runs one waveform frame: samples in the signal's unit, the first at `start_us`.
+    ///
+    /// # Errors
+    /// [`NodeError::InvalidArgument`] for a rate or a number of samples, [`NodeError::Core`] for an unknown number.
+    pub fn push_waveform(
+        &mut self,
+        signal: u32,
+        start_us: i64,
+        rate_hz: f64,
+        samples: Vec<f32>,
+        stream_time_us: Option<i64>,
+    ) -> Result<Chunk> {
+        self.check_usable()?;
+        self.check_known(signal)?;
+        require(rate_hz.is_finite() && rate_hz > 0.0, "rate_hz", rate_hz, "a positive number of hertz")?;
+        let count = samples.len();
+        require((1..=Limits::default().max_samples).contains(&count), "samples", count, "between 1 and 1048576")?;
+        let (signal, sequence) = (SignalId(signal), self.position.sequence + 1);
+        let stream_time_us = stream_time_us.unwrap_or(NO_STREAM_TIME);
+        let frame = Waveform { signal, start_us, rate_hz, samples, sequence, position: 0, stream_time_us };
+        self.work.waveform(self.registry.shard(signal), frame);
+        self.work.counters.messages += 1;
+        self.position = Position { sequence, time_us: stream_time_us, hash: 0 };
+        let mut journal = Journal::default();
+        journal.push(sequence, stream_time_us);
+        let result = self.finish(&journal, &[]);
+        self.note_failure(result)
+    }
+
+    /// Stream time has advanced: signals that fell silent become idle.
+    ///
+    /// # Errors
+    /// As [`Pipeline::run`].
+    pub fn tick(&mut self, stream_time_us: i64) -> Result<Chunk> {
+        self.run_own(self.subjects.tick.clone(), Bytes::new(), stream_time_us)
+    }
+
+    /// A control message: `configuration` with a JSON list of templates, or `end`. A wrong one is a dead letter.
+    ///
+    /// # Errors
+    /// As [`Pipeline::run`].
+    pub fn control(&mut self, kind: &str, payload: Bytes) -> Result<Chunk> {
+        self.run_own(format!("{}{kind}", self.subjects.control), payload, self.position.time_us)
+    }
+
+    fn run_own(&mut self, subject: String, payload: Bytes, time_us: i64) -> Result<Chunk> {
+        let mut message = RawMessage::new(subject, payload, self.position.sequence + 1, time_us);
+        message.virtual_time_us = Some(time_us);
+        self.run(&[message])
+    }
+
+    /// The state between two chunks; encoding it is left to the caller's choice of thread.
+    ///
+    /// # Errors
+    /// [`NodeError::Failed`] after an earlier failure, [`NodeError::ShardStopped`], [`NodeError::Core`].
+    pub fn snapshot(&self) -> Result<CapturedState> {
+        self.check_usable()?;
+        let counters = self.counters.entries().into_iter().map(|(name, count)| (name.to_owned(), count));
+        Ok(CapturedState {
+            sequence: self.position.sequence,
+            last_time_us: self.position.time_us,
+            last_hash: self.position.hash,
+            next_outbox_seq: self.next_outbox_seq,
+            configuration: self.configuration.clone(),
+            signals: self.registry.save(),
+            unannounced: self.unannounced.iter().map(|id| id.0).collect(),
+            sources: self.sources.save(),
+            counters: counters.collect(),
+            states: self.shards.snapshot()?,
+        })
+    }
+
+    /// Table of what is known about every signal, in id order; columns as in `docs/interfaces.md`.
+    ///
+    /// # Errors
+    /// [`NodeError::Failed`] after an earlier failure, [`NodeError::ShardStopped`], [`NodeError::Table`].
+    pub fn signal_stats(&self) -> Result<RecordBatch> {
+        self.check_usable()?;
+        tables::signal_stats(&self.shards.stats()?)
+    }
+
+    fn finish(&mut self, journal: &Journal, messages: &[RawMessage]) -> Result<Chunk> {
+        self.run_shards()?;
+        let mut output = merge(&mut self.outputs);
+        let mut dead_letters = std::mem::take(&mut self.work.dead_letters);
+        dead_letters.extend(output.rejected.iter().map(|rejected| self.rejected(rejected, journal, messages)));
+        let mut counters = std::mem::take(&mut self.work.counters);
+        counters.engine = output.counters;
+        counters.dead_letters = dead_letters.len() as u64;
+        self.counters += counters;
+        let chunk = self.build(journal, &mut output, dead_letters, counters)?;
+        output.clear();
+        self.outputs[0] = output;
+        Ok(chunk)
+    }
+
+    fn build(
+        &mut self,
+        journal: &Journal,
+        output: &mut Output,
+        mut dead_letters: Vec<DeadLetter>,
+        counters: PipelineCounters,
+    ) -> Result<Chunk> {
+        let announced = std::mem::take(&mut self.unannounced);
+        let mut new_signals: Vec<_> =
+            announced.into_iter().map(|id| self.registry.row(id, self.position.sequence)).collect();
+        new_signals.append(&mut self.work.new_signals);
+        let mut anomalies = std::mem::take(&mut self.anomalies);
+        let mut sources = self.sources.take_changed();
+        let stored = self.options.discard_through.unwrap_or(0);
+        if journal.first().is_some_and(|first| first <= stored) {
+            discard(output, stored);
+            new_signals.retain(|row| row.sequence > stored);
+            anomalies.retain(|row| row.revision.sequence > stored);
+            dead_letters.retain(|row| row.sequence > stored);
+            sources.retain(|row| row.sequence > stored);
+        }
+        tables::sort_anomalies(&mut anomalies);
+        let outbox = self.number(&anomalies, journal)?;
+        let tables = Tables {
+            signals: tables::signals(&new_signals)?,
+            readings: tables::readings(&output.readings, journal)?,
+            late_readings: tables::late_readings(&output.late, journal)?,
+            windows: tables::windows(&mut output.windows)?,
+            waveforms: tables::waveforms(&mut output.waveforms)?,
+            anomaly_log: tables::anomaly_log(&anomalies)?,
+            outbox: tables::outbox(&outbox)?,
+            dead_letters: tables::dead_letters(&mut dead_letters, journal)?,
+            sources: tables::sources(&sources)?,
+            scores: tables::scores(&output.scores, journal)?,
+        };
+        Ok(Chunk {
+            first_seq: journal.first().unwrap_or(0),
+            last_seq: self.position.sequence,
+            last_time_us: self.position.time_us,
+            last_hash: self.position.hash,
+            messages: journal.len() as u64,
+            readings_count: tables.readings.num_rows() as u64,
+            tables,
+            outbox,
+            counters,
+        })
+    }
+
+    fn number(&mut self, anomalies: &[LoggedAnomaly], journal: &Journal) -> Result<Vec<OutboxEvent>> {
+        let events = anomalies.iter().zip(self.next_outbox_seq..).map(|(row, number)| self.event(row, number, journal));
+        let events = events.collect::<Result<Vec<_>>>()?;
+        self.next_outbox_seq += events.len() as u64;
+        Ok(events)
+    }
+
+    fn event(&self, row: &LoggedAnomaly, outbox_seq: u64, journal: &Journal) -> Result<OutboxEvent> {
+        let [site, asset, signal] = name::split_full_name(&row.name).unwrap_or_default();
+        let (source, unit) = (self.options.source.as_str(), row.unit.as_deref());
+        let about = event::Subject { source, site: &site, asset: &asset, signal: &signal, name: &row.name, unit };
+        let payload = event::encode(&row.revision, &about);
+        let failed = |error: serde_json::Error| NodeError::Table { table: "outbox", reason: error.to_string().into() };
+        let seq = row.revision.sequence;
+        Ok(OutboxEvent {
+            outbox_seq,
+            seq,
+            subject: subject(&self.options.anomaly_prefix, &[&site, &asset]),
+            payload: payload.map_err(failed)?.into(),
+            cause_time_us: journal.stored_us(seq),
+        })
+    }
+
+    fn rejected(&self, rejected: &Rejected, journal: &Journal, messages: &[RawMessage]) -> DeadLetter {
+        let name = self.registry.name(rejected.signal);
+        let value = Some(rejected.value).filter(|value| value.is_finite());
+        let reading = serde_json::json!({"signal": name, "time_us": rejected.time_us, "value": value});
+        let message = messages.get(journal.place(rejected.sequence));
+        let detail = format!(
+            "event time {} us is more than future_tolerance_s ahead of stream time {} us: set the sensor's clock",
+            rejected.time_us, rejected.stream_time_us
+        );
+        DeadLetter {
+            sequence: rejected.sequence,
+            position: rejected.position,
+            subject: message.map_or_else(|| self.raw_subject(name), |message| message.subject.clone()),
+            reason: rejected.reason.name(),
+            detail,
+            payload: reading.to_string().into(),
+        }
+    }
+
+    fn raw_subject(&self, full_name: &str) -> Subject {
+        let parts = name::split_full_name(full_name).unwrap_or_default();
+        subject(&self.options.raw_prefix, &[&parts[0], &parts[1], &parts[2]])
+    }
+}
+
+fn subject(prefix: &str, parts: &[&str]) -> Subject {
+    let mut subject = prefix.to_owned();
+    for part in parts {
+        subject.push('.');
+        name::push_token(part, &mut subject);
+    }
+    subject.into()
+}
+
+/// Rows above the store's position that the snapshot has already seen would be lost.
+fn check_store_is_not_behind(options: &PipelineOptions, state: &CapturedState) -> Result<()> {
+    match options.discard_through {
+        Some(stored) if stored < state.sequence => Err(NodeError::InvalidOption {
+            name: "discard_through",
+            value: stored.to_string(),
+            allowed: "at least the sequence of the snapshot: use an older snapshot",
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn read_templates(payload: &[u8]) -> std::result::Result<(Templates, String), String> {
+    let list: Vec<Template> = serde_json::from_slice(payload).map_err(|error| format!("templates: {error}"))?;
+    let templates = Templates::new(list).map_err(|error| error.to_string())?;
+    Ok((templates, String::from_utf8_lossy(payload).into_owned()))
+}
+
+/// Everything in one output; the others are empty then, and keep their memory.
+fn merge(outputs: &mut [Output]) -> Output {
+    let mut all = std::mem::take(&mut outputs[0]);
+    for output in &mut outputs[1..] {
+        all.readings.append(&mut output.readings);
+        all.late.append(&mut output.late);
+        all.rejected.append(&mut output.rejected);
+        all.scores.append(&mut output.scores);
+        all.windows.append(&mut output.windows);
+        all.waveforms.append(&mut output.waveforms);
+        all.counters += std::mem::take(&mut output.counters);
+    }
+    all
+}
+
+fn discard(output: &mut Output, stored: u64) {
+    output.readings.retain(|row| row.sequence > stored);
+    output.late.retain(|row| row.row.sequence > stored);
+    output.scores.retain(|row| row.sequence > stored);
+    output.windows.retain(|row| row.sequence > stored);
+    output.waveforms.retain(|row| row.waveform.sequence > stored);
+}
+
+/// Readings in order; the error is a quality that is none.
+fn readings_of<'a>(rows: &'a Rows<'_>, after: u64) -> impl Iterator<Item = std::result::Result<Reading, u8>> + 'a {
+    let mut last = (after, 0_u32);
+    (0..rows.signals.len()).map(move |at| {
+        let sequence = rows.sequences.map_or_else(|| after + 1 + at as u64, |sequences| sequences[at]);
+        let position = if sequence == last.0 { last.1 + 1 } else { 0 };
+        last = (sequence, position);
+        let stated = rows.quality.map_or(0, |quality| quality[at]);
+        Ok(Reading {
+            signal: SignalId(rows.signals[at]),
+            time_us: rows.times_us[at],
+            value: rows.values[at],
+            quality: quality(stated).ok_or(stated)?,
+            sequence,
+            position,
+            stream_time_us: rows.stream_times_us.map_or(NO_STREAM_TIME, |times| times[at]),
+        })
+    })
+}
+
+fn quality(code: u8) -> Option<Quality> {
+    [Quality::Good, Quality::Uncertain, Quality::Bad].get(usize::from(code)).copied()
+}
+
+fn invalid_quality(at: usize, quality: u8) -> NodeError {
+    let allowed = "0 (good), 1 (uncertain) or 2 (bad)";
+    NodeError::InvalidArgument { name: "quality", value: format!("{quality} at row {at}"), allowed }
+}
+
+fn require(holds: bool, name: &'static str, value: impl ToString, allowed: &'static str) -> Result<()> {
+    if holds { Ok(()) } else { Err(NodeError::InvalidArgument { name, value: value.to_string(), allowed }) }
+}
