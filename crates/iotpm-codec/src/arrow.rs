@@ -289,26 +289,40 @@ impl Buffers {
 
     /// Steps over the buffers of one column and gives the length of the first, its validity bitmap.
     fn column(&mut self, data_type: &DataType) -> Result<usize> {
-        let further = match data_type {
-            DataType::Utf8 | DataType::LargeUtf8 => 2,
-            DataType::Utf8View => {
-                let count = self.views.next().ok_or_else(|| invalid("a text view without its number of buffers"))?;
-                count.saturating_add(1)
-            }
-            _ => 1,
-        };
-        let validity = self.bytes.next();
-        match validity {
-            Some(bytes) if self.bytes.len() >= further => {
-                self.bytes.by_ref().take(further).for_each(drop);
-                Ok(bytes)
-            }
-            _ => Err(invalid("fewer buffers than its columns need")),
+        let validity = self.bytes.next().ok_or_else(too_few)?;
+        let items = self.bytes.next().ok_or_else(too_few)?;
+        if items % item_bytes(data_type) != 0 {
+            return Err(invalid(format!("a buffer of {items} bytes in a column of {data_type}")));
         }
+        let texts = match data_type {
+            DataType::Utf8 | DataType::LargeUtf8 => 1,
+            DataType::Utf8View => self.views.next().ok_or_else(too_few)?,
+            _ => 0,
+        };
+        if texts > self.bytes.len() {
+            return Err(too_few());
+        }
+        self.bytes.by_ref().take(texts).for_each(drop);
+        Ok(validity)
     }
 
     fn all_used(&self) -> bool {
         self.bytes.len() == 0 && self.views.len() == 0
+    }
+}
+
+fn too_few() -> CodecError {
+    invalid("fewer buffers than its columns need")
+}
+
+/// Size of what a column's second buffer holds: values, offsets, views or keys. Its length must be a multiple of it.
+fn item_bytes(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Utf8 => size_of::<i32>(),
+        DataType::LargeUtf8 => size_of::<i64>(),
+        DataType::Utf8View => size_of::<u128>(),
+        DataType::Dictionary(keys, _) => keys.primitive_width().unwrap_or(1),
+        other => other.primitive_width().unwrap_or(1),
     }
 }
 

@@ -113,7 +113,7 @@ fn series<'a>(cursor: &mut Cursor<'a>, limits: &Limits) -> Result<Tags<'a>> {
     let measurement = cursor.name("measurement", b", ", limits)?;
     let mut tags = Tags::default();
     for count in 0.. {
-        match cursor.next_byte() {
+        match cursor.peek() {
             Some(b',') if count < limits.max_columns => tag(cursor, limits, &mut tags)?,
             Some(b',') => return Err(invalid(cursor.line, &format!("more than {} tags", limits.max_columns))),
             Some(b' ') => break,
@@ -125,6 +125,7 @@ fn series<'a>(cursor: &mut Cursor<'a>, limits: &Limits) -> Result<Tags<'a>> {
 }
 
 fn tag<'a>(cursor: &mut Cursor<'a>, limits: &Limits, tags: &mut Tags<'a>) -> Result<()> {
+    cursor.expect(b',', "no tag")?;
     let key = cursor.name("tag key", b",= ", limits)?;
     cursor.expect(b'=', "a tag without '='")?;
     let value = cursor.name("tag value", b",= ", limits)?;
@@ -214,19 +215,12 @@ impl<'a> Cursor<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn next_byte(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
     fn expect(&mut self, byte: u8, otherwise: &str) -> Result<()> {
-        if self.next_byte() == Some(byte) {
-            return Ok(());
+        if self.peek() != Some(byte) {
+            return Err(invalid(self.line, otherwise));
         }
-        // What was read may be the end of the line, from which the next line starts.
-        self.at -= 1;
-        Err(invalid(self.line, otherwise))
+        self.at += 1;
+        Ok(())
     }
 
     fn skip_spaces(&mut self) {
