@@ -1,0 +1,46 @@
+"""The `iotpm` command: one subcommand a file, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+
+import click
+
+COMMANDS = {
+    "demo": "Run a simulated plant through a real broker, node and store, and say what was found.",
+    "ingest": "Run a node: from NATS through the engine into the store (also `iotpm-ingest`).",
+    "replay": "Replay CSV, Parquet or NDJSON files through a stream or straight into an engine.",
+    "status": "Show what a node or its files know: position, lag, counts, disk.",
+    "signals": "List signals: last seen, rate, late and duplicate counts, maturity.",
+    "anomalies": "List anomalies, or follow them as they are raised.",
+    "export": "Write readings, windows or anomalies to Parquet or CSV.",
+    "config": "Write a commented example configuration, or check one.",
+    "bench": "Measure engine, features and the whole stream on this machine.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are imported only when they are called, so that `--help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table above."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import `iotpm.cli.<name>` and return its `command`."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"iotpm.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("iotpm"), prog_name="iotpm")
+def main() -> None:
+    """Predictive maintenance for plants: sensor streams to scored, explained anomalies."""

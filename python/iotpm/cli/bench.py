@@ -1,0 +1,93 @@
+"""`iotpm bench engine|features|stream`: figures anyone can repeat, comparisons made in one run."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from iotpm.cli.output import errors_end_the_command, json_option, print_json, show
+
+
+@click.group()
+def command() -> None:
+    """Measure engine, features and the whole stream on this machine.
+
+    Absolute figures depend on the machine and on what else runs there; ratios are taken within one run.
+    """
+
+
+def report(result: dict[str, Any], *, as_json: bool) -> None:
+    """Print a result as one JSON object, or a line a figure."""
+    if as_json:
+        print_json(result)
+        return
+    for name, value in result.items():
+        click.echo(f"{name:>28}  {show(value)}")
+
+
+@command.command()
+@click.option("--signals", default=10_000, show_default=True, help="Interleaved signals.")
+@click.option("--readings", default=6_000_000, show_default=True, help="Readings to run, after the warm-up.")
+@click.option("--chunk", default=65_536, show_default=True, help="Readings handed over at once.")
+@json_option
+@errors_end_the_command
+def engine(signals: int, readings: int, chunk: int, as_json: bool) -> None:
+    """One core: detector set `basic` and 17-feature windows of 300 readings, hop 100."""
+    from iotpm import _core
+
+    result = _core.bench_engine(signals=signals, readings=readings, chunk=chunk)
+    rate = result["readings"] / result["seconds"]
+    report({"readings_per_s_core": round(rate), "signals": signals, "chunk": chunk, **result}, as_json=as_json)
+
+
+@command.command()
+@click.option("--length", default=300, show_default=True, help="Readings in a window.")
+@click.option("--windows", default=200_000, show_default=True, help="Windows to compute.")
+@click.option("--scipy-windows", default=1_000, show_default=True, help="Windows computed by NumPy and SciPy beside it.")
+@json_option
+@errors_end_the_command
+def features(length: int, windows: int, scipy_windows: int, as_json: bool) -> None:
+    """17 window features on one core, with NumPy and SciPy on the same data in the same run."""
+    import numpy as np
+
+    from iotpm.features import window_features
+
+    x = np.random.default_rng(1).normal(20.0, 2.0, (windows, length))
+    window_features(x[:1000], rate_hz=1.0)
+    ours = _seconds(lambda: window_features(x, rate_hz=1.0)) / windows
+    theirs = _seconds(lambda: _scipy_features(x[:scipy_windows])) / scipy_windows
+    figures = {"windows_per_s_core": round(1 / ours), "scipy_windows_per_s": round(1 / theirs)}
+    report({**figures, "ratio_to_scipy": round(theirs / ours, 1), "length": length}, as_json=as_json)
+
+
+def _seconds(work: Any) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _scipy_features(windows: Any) -> list[list[float]]:
+    """The definitions in the documentation of `iotpm.features`, a window at a time as a user would write them."""
+    import numpy as np
+    from scipy import signal, stats
+
+    def one(x: Any) -> list[float]:
+        frequencies, power = signal.periodogram(x, 1.0, scaling="spectrum")
+        frequencies, power = frequencies[1:], power[1:]
+        share = power / power.sum()
+        rms = np.sqrt(np.mean(x**2))
+        q25, median, q75 = np.percentile(x, [25, 50, 75])
+        peak = int(np.argmax(power))
+        moments = [x.mean(), x.std(), x.min(), x.max(), rms, np.ptp(x), stats.skew(x), stats.kurtosis(x)]
+        spectral = [
+            np.abs(x).max() / rms,
+            frequencies[peak],
+            np.sqrt(2 * power[peak]),
+            stats.entropy(share) / np.log(len(share)),
+            (frequencies * share).sum(),
+        ]
+        return [*moments, *spectral, q25, median, q75, q75 - q25]
+
+    return [one(x) for x in windows]

@@ -1,0 +1,86 @@
+"""What all commands share: tables for people, JSON lines for programs, errors that end the command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from iotpm.errors import IotpmError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+def errors_end_the_command(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn the project's errors into one line on stderr and exit status 1."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (IotpmError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+def print_json(value: object) -> None:
+    """Print one JSON object on a line of its own."""
+    click.echo(json.dumps(value, default=_plain, ensure_ascii=False))
+
+
+def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str) -> None:
+    """Print rows as JSON lines or as a table of the named columns; `empty` stands where there is none."""
+    if as_json:
+        for row in rows:
+            print_json(dict(row))
+        return
+    _print_table(list(rows), columns, empty)
+
+
+def _print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empty: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        click.echo(empty, err=True)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        numeric = any(isinstance(row.get(column), (int, float)) for row in rows)
+        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(show(row.get(column)) for column in columns))
+    # A pipe gets whole lines; a terminal is used as wide as it is.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def show(value: object) -> str:
+    """A value as a table shows it."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+        case int():
+            return f"{value:,}"
+        case datetime():
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        case _:
+            return str(value)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
+    return str(value)
