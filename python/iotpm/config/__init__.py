@@ -1,0 +1,98 @@
+"""Configuration: TOML, `IOTPM_*` environment variables and `.env`, strict; every mistake at once.
+
+`Config()` has the defaults, `Config.load(path)` reads a file and applies the overrides
+(`IOTPM_NODE__HTTP_PORT=9100` sets `node.http_port`; the environment wins over `.env`, both over the file).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
+
+from iotpm.config.example import example
+from iotpm.config.load import Overrides, read
+from iotpm.config.mistakes import Mistake
+from iotpm.config.model import AlarmLimits, Limits, Nats, Node, Section, Store, Stream, Template, Webhook
+from iotpm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "AlarmLimits",
+    "Config",
+    "Limits",
+    "Mistake",
+    "Nats",
+    "Node",
+    "Overrides",
+    "Section",
+    "Store",
+    "Stream",
+    "Template",
+    "Webhook",
+    "example_toml",
+]
+
+
+class Config(Section, rename={"templates": "template"}):
+    """A whole configuration, checked, immutable. Paths in it are relative to the working directory."""
+
+    nats: Annotated[Nats, Meta(description="broker")] = Nats()
+    stream: Annotated[Stream, Meta(description="streams")] = Stream()
+    node: Annotated[Node, Meta(description="process")] = Node()
+    store: Annotated[Store, Meta(description="store")] = Store()
+    webhook: Annotated[Webhook, Meta(description="webhook")] = Webhook()
+    limits: Annotated[Limits, Meta(description="bounds")] = Limits()
+    templates: Annotated[tuple[Template, ...], Meta(description="templates, the first match wins")] = ()
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        dotenv: str | Path | None = ".env",
+    ) -> Config:
+        """Read a file (or only the defaults), then apply `.env` and the environment.
+
+        Args:
+            path: TOML file; None for the defaults.
+            environ: environment variables; None takes the process's own.
+            dotenv: file of overrides, ignored if it does not exist; None for none.
+
+        Raises:
+            ConfigError: every mistake with file, line, key, value and what is allowed.
+        """
+        values, mistakes = read(cls, path, Overrides.collect(environ, dotenv))
+        if mistakes:
+            raise ConfigError(mistakes)
+        return msgspec.convert(values, cls, strict=True)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the node runs a broker of its own."""
+        return not self.nats.url
+
+    @property
+    def data_dir(self) -> Path:
+        """Directory of store, snapshots, lake and embedded broker."""
+        return Path(self.node.data_dir)
+
+    def templates_json(self) -> str:
+        """The templates as the JSON list that the engine and `configuration` control messages take."""
+        return msgspec.json.encode(self.templates, order="deterministic").decode()
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of all that changes results: the templates, in order."""
+        return hashlib.sha256(self.templates_json().encode()).hexdigest()
+
+
+def example_toml() -> str:
+    """A commented TOML text with every key, its default, range and unit; loading it gives the defaults."""
+    return example(Config)

@@ -1,0 +1,60 @@
+"""Rules that concern more than one key."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from iotpm.config.mistakes import Path
+    from iotpm.config.model import Template
+
+Finding = tuple["Path", object, str]
+
+_SCHEMES = ("nats", "tls", "ws", "wss")
+
+
+def cross_checks(config: Any) -> Iterator[Finding]:
+    """Findings `(path, value, problem)` of a configuration whose keys are right one by one."""
+    yield from _nats(config.nats)
+    yield from _webhook(config.webhook)
+    for index, template in enumerate(config.templates):
+        for key, value, problem in _template(template):
+            yield ("template", index, *key), value, problem
+
+
+def _nats(nats: Any) -> Iterator[Finding]:
+    for url in filter(None, nats.url.split(",")):
+        parts = urlsplit(url.strip())
+        if parts.scheme not in _SCHEMES or not parts.hostname:
+            yield ("nats", "url"), nats.url, "must be like nats://host:4222 or tls://host:4222"
+    if (nats.tls_cert is None) != (nats.tls_key is None):
+        given = "tls_cert" if nats.tls_cert else "tls_key"
+        yield ("nats", given), getattr(nats, given), "needs both tls_cert and tls_key"
+    if nats.url and nats.mqtt_port is not None:
+        yield ("nats", "mqtt_port"), nats.mqtt_port, "belongs to the embedded broker: remove it or nats.url"
+
+
+def _webhook(webhook: Any) -> Iterator[Finding]:
+    if webhook.url is not None:
+        parts = urlsplit(webhook.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            yield ("webhook", "url"), webhook.url, "must be an http or https URL"
+
+
+def _template(t: Template) -> Iterator[Finding]:
+    if t.begin_count > t.begin_of:
+        yield ("begin_count",), t.begin_count, f"must be at most begin_of = {t.begin_of}"
+    if t.window_s is not None and t.hop_s is not None and t.hop_s > t.window_s:
+        yield ("hop_s",), t.hop_s, f"must be at most window_s = {t.window_s}"
+    low, high = t.physical_min, t.physical_max
+    if low is not None and high is not None and low >= high:
+        yield ("physical_min",), low, f"must be below physical_max = {high}"
+    names = [name for name in ("lo_lo", "lo", "hi", "hi_hi") if getattr(t.limits, name) is not None]
+    for lower, upper in pairwise(names):
+        below, above = getattr(t.limits, lower), getattr(t.limits, upper)
+        if below > above:
+            yield ("limits", lower), below, f"must be at most {upper} = {above}"

@@ -1,0 +1,214 @@
+"""The keys of a configuration: one class per section, one annotated field per key.
+
+Every field's `Meta` carries its range and its description; loading, `iotpm config check` and the commented example are
+all derived from here. Units stand last in the names: `_s` seconds, `_ms` milliseconds, `_bytes` bytes, `_days` days.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Bytes = Annotated[int, Meta(ge=65_536, le=1 << 60)]
+DiskBytes = Annotated[int, Meta(ge=1 << 24)]
+Name = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+DetectorName = Literal["limits", "rate_of_change", "flatline", "modified_z", "ema_baseline"]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file; unknown keys are mistakes."""
+
+
+class Nats(Section):
+    """The broker. Without a URL the node starts an embedded one on loopback."""
+
+    url: Annotated[str, Meta(description="NATS URL(s), separated by commas; empty starts the embedded broker")] = ""
+    credentials_file: Annotated[
+        str | None, Meta(description="NATS credentials (.creds) file", examples=["plant.creds"])
+    ] = None
+    tls_ca: Annotated[str | None, Meta(description="CA certificates, PEM file", examples=["ca.pem"])] = None
+    tls_cert: Annotated[
+        str | None, Meta(description="client certificate, PEM file; needs tls_key", examples=["node.pem"])
+    ] = None
+    tls_key: Annotated[
+        str | None, Meta(description="client key, PEM file; needs tls_cert", examples=["node.key"])
+    ] = None
+    durability: Annotated[
+        Literal["process", "power"],
+        Meta(description="embedded broker: survives kill -9 (process) or power loss too (power, slower single publishes)"),
+    ] = "process"
+    port: Annotated[Port, Meta(description="embedded broker: TCP port on loopback, 0 takes a free one")] = 0
+    mqtt_port: Annotated[
+        Port | None, Meta(description="embedded broker: MQTT port on loopback, 0 takes a free one", examples=[1883])
+    ] = None
+
+
+class Stream(Section):
+    """The partition's streams."""
+
+    partition: Annotated[Name, Meta(description="partition; names RAW_<p> and ANOMALY_<p>")] = "0"
+    partitions: Annotated[
+        int, Meta(ge=1, le=1024, description="partitions of the plant; above 1 the broker maps subjects to them")
+    ] = 1
+    max_bytes: Annotated[Bytes, Meta(description="size of the RAW stream, bytes; new messages are refused beyond")] = (
+        4 << 30
+    )
+    anomaly_max_bytes: Annotated[Bytes, Meta(description="size of the ANOMALY stream, bytes")] = 256 << 20
+    max_age_s: Annotated[
+        Positive | None,
+        Meta(description="age at which RAW messages go, seconds; longer than the worst outage", examples=[604800.0]),
+    ] = None
+    duplicate_window_s: Annotated[Seconds, Meta(description="broker's memory of Nats-Msg-Id, seconds")] = 120.0
+    purge_fill: Annotated[
+        float,
+        Meta(ge=0.1, le=0.95, description="fill of max_bytes at which the node purges what the older snapshot covers"),
+    ] = 0.7
+    replicas: Annotated[int, Meta(ge=1, le=5, description="copies of each stream in a NATS cluster")] = 1
+
+
+class Node(Section):
+    """The ingesting process."""
+
+    data_dir: Annotated[str, Meta(min_length=1, description="directory of store, snapshots, lake, embedded broker")] = (
+        "iotpm-data"
+    )
+    site: Annotated[str, Meta(description="site of this node, named in its logs and metrics")] = "plant"
+    source: Annotated[
+        str | None, Meta(description="CloudEvents source of anomalies; default /iotpm/<partition>", examples=["/plant/7"])
+    ] = None
+    http_port: Annotated[Port, Meta(description="/metrics, /healthz, /readyz on loopback; 0 takes a free one")] = 0
+    shards: Annotated[int, Meta(ge=0, le=256, description="engine threads; 0 takes one per core")] = 0
+    chunk_age_ms: Annotated[float, Meta(ge=0.1, le=1000, description="age at which a chunk is cut, milliseconds")] = 5.0
+    chunk_max_messages: Annotated[int, Meta(ge=1, le=1_000_000, description="messages in a chunk, at most")] = 65_536
+    chunk_max_bytes: Annotated[Bytes, Meta(description="payload bytes in a chunk, at most")] = 8 << 20
+    emit_scores: Annotated[bool, Meta(description="store the score of every reading (large)")] = False
+    snapshot_interval_s: Annotated[Seconds, Meta(description="time between snapshots of the state, seconds")] = 60.0
+    snapshot_messages: Annotated[int, Meta(ge=1000, le=1 << 40, description="messages between snapshots, at most")] = (
+        1_000_000
+    )
+    lease_ttl_s: Annotated[
+        int, Meta(ge=2, le=300, description="seconds after which another node may take over a silent one")
+    ] = 5
+    drain_timeout_s: Annotated[Seconds, Meta(description="time for a clean end after SIGTERM, seconds")] = 10.0
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="least level that is logged")
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "console", "json"], Meta(description="auto: console on a terminal, JSON otherwise")
+    ] = "auto"
+
+
+class Store(Section):
+    """The DuckDB file and the Parquet lake."""
+
+    memory_bytes: Annotated[Bytes, Meta(description="DuckDB's memory limit, bytes")] = 1 << 30
+    threads: Annotated[int, Meta(ge=1, le=256, description="DuckDB's threads")] = 1
+    checkpoint_wal_bytes: Annotated[
+        Bytes, Meta(description="size of DuckDB's log at which it is folded in; an idle node does so at half of it")
+    ] = 8 << 20
+    disk_budget_bytes: Annotated[
+        DiskBytes | None,
+        Meta(
+            description="store and lake together, bytes; oldest data go first, then refusal", examples=[1 << 40]
+        ),
+    ] = None
+    disk_reserve_bytes: Annotated[
+        int, Meta(ge=0, le=1 << 50, description="free space of the disk that is never used, bytes")
+    ] = 512 << 20
+    lake_after_rows: Annotated[
+        int, Meta(ge=1000, le=1 << 40, description="rows of a table that stay in DuckDB; older ones move to the lake")
+    ] = 20_000_000
+    lake_slice_rows: Annotated[int, Meta(ge=100, le=10_000_000, description="rows moved at once, about")] = 250_000
+    lake_max_lag: Annotated[int, Meta(ge=0, le=1 << 40, description="messages of lag at which moving pauses")] = 50_000
+    raw_days: Annotated[float, Meta(gt=0, le=36_500, description="days that readings and waveforms are kept")] = 90.0
+    minute_days: Annotated[float, Meta(gt=0, le=36_500, description="days that 1-minute rollups are kept")] = 365.0
+    hour_days: Annotated[float, Meta(gt=0, le=36_500, description="days that 1-hour rollups are kept")] = 1825.0
+
+
+class Webhook(Section):
+    """One HTTP receiver of anomalies, fed from the outbox."""
+
+    url: Annotated[str | None, Meta(description="http(s) URL; without one nothing is sent", examples=["https://h/x"])] = (
+        None
+    )
+    timeout_s: Annotated[Seconds, Meta(description="time for one request, seconds")] = 5.0
+    max_attempts: Annotated[int, Meta(ge=1, le=1000, description="tries for one event before it is given up")] = 10
+    token_file: Annotated[
+        str | None, Meta(description="file with a bearer token for the receiver", examples=["webhook.token"])
+    ] = None
+    allow_private: Annotated[bool, Meta(description="allow receivers on private, loopback or link-local addresses")] = (
+        False
+    )
+
+
+class Limits(Section):
+    """Bounds of memory and of answers."""
+
+    max_signals: Annotated[int, Meta(ge=1, le=4_000_000, description="signals of the partition, at most")] = 100_000
+    max_sources: Annotated[int, Meta(ge=1, le=4_000_000, description="producers with message ids, at most")] = 10_000
+    query_rows: Annotated[int, Meta(ge=1, le=1_000_000, description="rows in one page of an answer, at most")] = 10_000
+
+
+class AlarmLimits(Section):
+    """Alarm limits in the template's unit; each is optional."""
+
+    lo_lo: Annotated[float | None, Meta(description="critical low", examples=[-10.0])] = None
+    lo: Annotated[float | None, Meta(description="low", examples=[0.0])] = None
+    hi: Annotated[float | None, Meta(description="high", examples=[80.0])] = None
+    hi_hi: Annotated[float | None, Meta(description="critical high", examples=[95.0])] = None
+    deadband: Annotated[float, Meta(ge=0, description="how far the value must come back to clear a limit")] = 0.0
+
+
+class Template(Section, rename={"pattern": "match"}):
+    """All signals whose name site/asset/signal matches; the first match wins. Checked again by the engine."""
+
+    pattern: Annotated[str, Meta(min_length=1, description="pattern on site/asset/signal; * is any run of characters")] = (
+        "*"
+    )
+    unit: Annotated[str | None, Meta(description="UCUM unit of the stored values", examples=["Cel"])] = None
+    kind: Annotated[str | None, Meta(description="what is measured", examples=["temperature"])] = None
+    window_s: Annotated[
+        Positive | None, Meta(description="window length, seconds; default max(30, 32 intervals)", examples=[30.0])
+    ] = None
+    hop_s: Annotated[
+        Positive | None, Meta(description="between window starts, seconds; default a third", examples=[10.0])
+    ] = None
+    lateness_s: Annotated[float, Meta(ge=0, le=86_400, description="how late a reading still counts, seconds")] = 0.0
+    idle_timeout_s: Annotated[
+        Positive | None, Meta(description="silence that is a gap, seconds; default max(30, 10 intervals)", examples=[60.0])
+    ] = None
+    future_tolerance_s: Annotated[
+        float, Meta(ge=0, le=86_400, description="how far event time may be ahead of stream time, seconds")
+    ] = 10.0
+    physical_min: Annotated[float | None, Meta(description="smallest possible value", examples=[-273.15])] = None
+    physical_max: Annotated[float | None, Meta(description="greatest possible value", examples=[1000.0])] = None
+    resolution: Annotated[
+        Positive | None, Meta(description="smallest step of the sensor; default: learned", examples=[0.1])
+    ] = None
+    limits: Annotated[AlarmLimits, Meta(description="alarm limits")] = AlarmLimits()
+    max_rate_per_s: Annotated[
+        Positive | None, Meta(description="greatest change per second; default: no check", examples=[5.0])
+    ] = None
+    modified_z_window: Annotated[int, Meta(ge=8, le=100_000, description="readings of the rolling median")] = 100
+    modified_z_boundary: Annotated[float, Meta(ge=0.1, le=1e6, description="boundary of the modified z-score")] = 3.5
+    ema_span: Annotated[int, Meta(ge=8, le=10_000_000, description="memory of the baseline, readings")] = 500
+    ema_boundary: Annotated[float, Meta(ge=0.1, le=1e6, description="boundary in standard deviations")] = 6.0
+    flatline_readings: Annotated[int, Meta(ge=3, le=1_000_000, description="identical readings of a stuck sensor")] = 30
+    detectors: Annotated[
+        list[DetectorName] | None, Meta(description="detectors that run; default all", examples=[["limits", "modified_z"]])
+    ] = None
+    begin_count: Annotated[int, Meta(ge=1, le=16, description="an anomaly begins when this many ...")] = 3
+    begin_of: Annotated[int, Meta(ge=1, le=16, description="... of this many readings reach 1.0 ...")] = 5
+    begin_at_once: Annotated[float, Meta(ge=1, le=1e9, description="... or one reading reaches this score")] = 2.0
+    end_count: Annotated[int, Meta(ge=1, le=255, description="readings in a row below 1.0 that end it")] = 10
+    repeat_s: Annotated[
+        NotNegative | None, Meta(description="no repeat within, seconds; default one window", examples=[60.0])
+    ] = None
+    max_reorder: Annotated[int, Meta(ge=1, le=1_000_000, description="bound of the reorder buffer, readings")] = 1024
+    max_ring: Annotated[int, Meta(ge=64, le=10_000_000, description="bound of the ring, readings")] = 8192
