@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use iotpm_core::CoreError;
 
+use crate::StreamError;
+
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, NodeError>;
 
@@ -30,6 +32,9 @@ pub enum NodeError {
     /// What the engine refuses.
     #[error(transparent)]
     Core(#[from] CoreError),
+    /// What goes wrong between us and the broker.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
     /// A snapshot that is damaged, or that this version cannot read.
     #[error("snapshot: {reason}; use an older one or rebuild the state from the stream")]
     InvalidSnapshot {
