@@ -8,6 +8,7 @@
     │   ├── StreamMismatch    an existing stream differs from what this node needs
     │   ├── LeaseHeld         another node holds the partition
     │   └── LeaseLost         this node's lease expired or was taken: it must write nothing more
+    ├── SourceError           a file to replay that cannot be read as told
     └── StoreError            the store of one partition
         ├── StoreHeld         another process has the store open
         ├── StoreFull         disk or disk budget is full; retry once there is room
@@ -50,6 +51,10 @@ class LeaseHeld(BrokerError):  # noqa: N818
 
 class LeaseLost(BrokerError):  # noqa: N818
     """The lease expired or was taken over: its former holder must write nothing more."""
+
+
+class SourceError(IotpmError):
+    """A file to replay that cannot be read as told; names file, line or column, value and the way out."""
 
 
 class StoreError(IotpmError):

@@ -6,35 +6,14 @@ Subjects and headers are those of `docs/interfaces.md`: raw data on `iotpm.<name
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f.*>%]")
+from . import subjects
 
-RAW_BATCH = 5_000
-"""Messages handed to a sink at once, at most, by `rebatched`."""
-
-
-def encode_token(text: str) -> str:
-    """One subject token: characters that NATS forbids, and `%`, percent-encoded; the rest as it is."""
-    return _FORBIDDEN.sub(lambda match: f"%{ord(match.group()):02X}", text)
-
-
-def raw_subject(name: str, site: str, asset: str) -> str:
-    """Subject of the raw data of one asset in the virtual stream `name`."""
-    return f"iotpm.{encode_token(name)}.raw.{encode_token(site)}.{encode_token(asset)}"
-
-
-def tick_subject(name: str) -> str:
-    """Subject of the ticks of the virtual stream `name`."""
-    return f"iotpm.tick.{encode_token(name)}"
-
-
-def control_subject(name: str, kind: str) -> str:
-    """Subject of a control message, `kind` one of `configuration`, `end`."""
-    return f"iotpm.ctl.{encode_token(name)}.{kind}"
+RAW_BATCH: Final = 5_000
+"""Messages that `rebatched` joins."""
 
 
 @dataclass(slots=True)
@@ -66,11 +45,11 @@ class Messages:
 
     def tick(self, name: str, stream_time_us: int) -> None:
         """Appends a tick of the virtual stream `name`."""
-        self.add(tick_subject(name), b"", stream_time_us)
+        self.add(subjects.replay(name).tick, b"", stream_time_us)
 
     def end(self, name: str, stream_time_us: int) -> None:
         """Appends the control message that ends the series."""
-        self.add(control_subject(name, "end"), b"", stream_time_us)
+        self.add(subjects.replay(name).control(subjects.END), b"", stream_time_us)
 
 
 def rebatched(batches: Iterable[Messages], size: int = RAW_BATCH) -> Iterator[Messages]:

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ..virtual import Messages, raw_subject
+from .. import subjects
+from ..virtual import Messages
 from .faults import Fault
 from .machines import MACHINES, SIGNALS_PER_MACHINE, MachineModel, SignalModel
 from .noise import Floats, generator_of, key_of, normal
@@ -64,7 +65,7 @@ class Plant:
         self.asset_count, self.signals_per_asset, self.interval_s = assets, signals_per_asset, interval_s
         self.seed, self.start_us, self.site = seed, start_us, site
         self._machines = [MACHINES[i % len(MACHINES)] for i in range(assets)]
-        tags = [f"{machine.kind}-{i + 1:04d}" for i, machine in enumerate(self._machines)]
+        self._tags = tags = [f"{machine.kind}-{i + 1:04d}" for i, machine in enumerate(self._machines)]
         self.assets = [f"{site}/{tag}" for tag in tags]
         self.names = [f"{a}/{s.name}" for a, m in zip(self.assets, self._machines, strict=True) for s in self._models(m)]
         self._column = {name: i for i, name in enumerate(self.names)}
@@ -226,7 +227,7 @@ class Plant:
 
     def messages(self, tick: PlantTick, name: str) -> Messages:
         """One JSON array message per asset, in order of time, on the raw subjects of virtual stream `name`."""
-        out = Messages()
+        out, names = Messages(), subjects.replay(name)
         complete = tick.present.all(axis=1)
         rows, times = tick.values.tolist(), tick.times_us.tolist()
         for asset in self._order.tolist():
@@ -234,11 +235,8 @@ class Plant:
             payload = _encode(self._formats[asset], times[asset], rows[asset], keep)
             if payload is not None:
                 readings = len(rows[asset]) if keep is None else sum(keep)
-                out.add(self._subject(name, asset), payload, times[asset], readings)
+                out.add(names.raw(self.site, self._tags[asset]), payload, times[asset], readings)
         return out
-
-    def _subject(self, name: str, asset: int) -> str:
-        return raw_subject(name, self.site, self.assets[asset].rsplit("/", 1)[1])
 
 
 @dataclass(slots=True)
