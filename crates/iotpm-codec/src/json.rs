@@ -9,10 +9,16 @@
 //! ([`Quality::NonFinite`]); other texts and booleans are refused. `timestamp`: see [`crate::timestamp`]; `quality`: see
 //! [`crate::quality`]. Null and the empty text count as absent. Unknown keys are ignored, known keys must not repeat.
 //!
-//! Readings are parsed in one pass without a tree; texts are borrowed unless they hold escapes. Only when that fails is
-//! an array cut into elements first, so that an element which cannot be parsed costs itself alone.
+//! Readings are parsed in one pass without a tree by `sonic-rs`, texts borrowed unless they hold escapes. What it does
+//! not accept is given to `serde_json`, whose verdict counts: an array is then cut into elements first, so that an
+//! element which cannot be parsed costs itself alone. So is a document with a negative zero, whose sign `sonic-rs`
+//! (0.5.10) loses. UTF-8 is checked before either, because `sonic-rs` relies on it.
 
-use std::{borrow::Cow, cell::RefCell, fmt};
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    fmt,
+};
 
 use iotpm_core::Quality;
 use serde::{
@@ -38,19 +44,23 @@ pub(crate) struct Scratch {
 /// # Errors
 /// When the document is broken as a whole; `sink` has then been given nothing.
 pub(crate) fn decode(payload: &[u8], limits: &Limits, scratch: &mut Scratch, sink: &mut impl Sink) -> Result<()> {
-    let payload = message::text(payload);
+    let document = std::str::from_utf8(message::text(payload)).map_err(|error| invalid(&error.to_string()))?;
     let mut readings = recycle(std::mem::take(&mut scratch.readings));
-    let outcome = match payload {
-        [] => Err(CodecError::EmptyPayload),
-        [b'[', ..] => array(payload, limits, &mut readings),
-        _ => single(payload, limits, limits.max_depth).map(|draft| readings.push(draft)),
-    };
-    let outcome = outcome.and_then(|()| if readings.is_empty() { Err(CodecError::EmptyPayload) } else { Ok(()) });
+    let outcome = parse(document, limits, &mut readings);
     if outcome.is_ok() {
         emit(&readings, sink);
     }
     scratch.readings = recycle(readings);
     outcome
+}
+
+fn parse<'de>(document: &'de str, limits: &Limits, readings: &mut Vec<Draft<'de>>) -> Result<()> {
+    match document.as_bytes() {
+        [b'[', ..] => array(document, limits, readings)?,
+        [_, ..] => readings.push(single(document, limits, limits.max_depth)?),
+        [] => {}
+    }
+    if readings.is_empty() { Err(CodecError::EmptyPayload) } else { Ok(()) }
 }
 
 /// Empties a vector and gives its memory to one of another lifetime; `collect` reuses it in place.
@@ -68,16 +78,20 @@ fn emit(readings: &[Draft<'_>], sink: &mut impl Sink) {
     }
 }
 
-fn single<'de>(document: &'de [u8], limits: &Limits, depth: usize) -> Result<Draft<'de>> {
+fn single<'de>(document: &'de str, limits: &Limits, depth: usize) -> Result<Draft<'de>> {
     let context = Context::new(limits);
-    let draft = context.parse(document, ReadingSeed { context: &context, depth })?;
+    let seed = ReadingSeed { context: &context, depth };
+    let draft = context.parse(document, seed).or_else(|error| match error {
+        CodecError::InvalidJson { .. } => context.second_opinion(document, seed),
+        other => Err(other),
+    })?;
     draft.into_result()
 }
 
-fn array<'de>(document: &'de [u8], limits: &Limits, readings: &mut Vec<Draft<'de>>) -> Result<()> {
+fn array<'de>(document: &'de str, limits: &Limits, readings: &mut Vec<Draft<'de>>) -> Result<()> {
     let context = Context::new(limits);
     match context.parse(document, ArraySeed { context: &context, readings }) {
-        Err(CodecError::InvalidJson { .. } | CodecError::NumberOutOfRange { .. } | CodecError::TooDeep { .. }) => {
+        Err(CodecError::InvalidJson { .. } | CodecError::TooDeep { .. }) => {
             element_by_element(document, limits, readings)
         }
         outcome => outcome,
@@ -85,12 +99,12 @@ fn array<'de>(document: &'de [u8], limits: &Limits, readings: &mut Vec<Draft<'de
 }
 
 /// The slow way, for arrays with an element that cannot be parsed (1e999, nested too deeply).
-fn element_by_element<'de>(document: &'de [u8], limits: &Limits, readings: &mut Vec<Draft<'de>>) -> Result<()> {
+fn element_by_element<'de>(document: &'de str, limits: &Limits, readings: &mut Vec<Draft<'de>>) -> Result<()> {
     readings.clear();
     let context = Context::new(limits);
-    let elements = context.parse(document, ElementsSeed { context: &context })?;
+    let elements = context.second_opinion(document, ElementsSeed { context: &context })?;
     readings.extend(elements.into_iter().map(|element| {
-        single(element.get().as_bytes(), limits, limits.max_depth.saturating_sub(1))
+        single(element.get(), limits, limits.max_depth.saturating_sub(1))
             .unwrap_or_else(|error| Draft { error: Some(Box::new(error)), ..Draft::default() })
     }));
     Ok(())
@@ -100,11 +114,13 @@ fn element_by_element<'de>(document: &'de [u8], limits: &Limits, readings: &mut 
 struct Context<'l> {
     limits: &'l Limits,
     failure: RefCell<Option<CodecError>>,
+    /// Whether some value is zero.
+    zero: Cell<bool>,
 }
 
 impl<'l> Context<'l> {
     fn new(limits: &'l Limits) -> Self {
-        Self { limits, failure: RefCell::new(None) }
+        Self { limits, failure: RefCell::new(None), zero: Cell::new(false) }
     }
 
     fn fail<E: serde::de::Error>(&self, error: CodecError) -> E {
@@ -112,10 +128,22 @@ impl<'l> Context<'l> {
         E::custom("refused")
     }
 
-    fn parse<'de, S: DeserializeSeed<'de>>(&self, document: &'de [u8], seed: S) -> Result<S::Value> {
-        let mut deserializer = serde_json::Deserializer::from_slice(document);
+    /// The fast parser.
+    fn parse<'de, S: DeserializeSeed<'de>>(&self, document: &'de str, seed: S) -> Result<S::Value> {
+        let mut deserializer = sonic_rs::Deserializer::from_str(document);
         let parsed = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-        parsed.map_err(|error| self.failure.take().unwrap_or_else(|| invalid(&error)))
+        match parsed {
+            Ok(_) if self.zero.get() && has_negative_zero(document) => Err(invalid("negative zero")),
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.failure.take().unwrap_or_else(|| invalid(&error.to_string()))),
+        }
+    }
+
+    /// The parser whose word counts.
+    fn second_opinion<'de, S: DeserializeSeed<'de>>(&self, document: &'de str, seed: S) -> Result<S::Value> {
+        let mut deserializer = serde_json::Deserializer::from_str(document);
+        let parsed = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+        parsed.map_err(|error| self.failure.take().unwrap_or_else(|| invalid(&error.to_string())))
     }
 
     fn deeper<E: serde::de::Error>(&self, depth: usize) -> std::result::Result<usize, E> {
@@ -123,14 +151,20 @@ impl<'l> Context<'l> {
     }
 }
 
-fn invalid(error: &serde_json::Error) -> CodecError {
-    let detail = excerpt(&error.to_string());
+fn invalid(error: &str) -> CodecError {
+    let detail = excerpt(error);
     // The parser has no other mark for it; a test notices if the wording changes.
     if detail.starts_with("number out of range") {
         CodecError::NumberOutOfRange { detail }
     } else {
         CodecError::InvalidJson { detail }
     }
+}
+
+/// Whether a `-0` that is not the begin of a longer run of digits is anywhere in the text.
+fn has_negative_zero(document: &str) -> bool {
+    let after_minus = document.split('-').skip(1).map(str::as_bytes);
+    after_minus.into_iter().any(|rest| rest.first() == Some(&b'0') && !rest.get(1).is_some_and(u8::is_ascii_digit))
 }
 
 /// A reading while it is parsed; a semantic error is kept, so that the rest of the document still can be read.
@@ -439,6 +473,7 @@ fn set_next<'de, A: MapAccess<'de>>(
     let scalar = map.next_value_seed(ScalarSeed { context, depth })?;
     let outcome = draft.set(key, scalar, context.limits);
     draft.keep(outcome);
+    context.zero.set(context.zero.get() || draft.value == 0.0);
     Ok(())
 }
 

@@ -54,11 +54,15 @@ fn numbers_keep_every_bit() {
         "1.7976931348623157e308",
         "9007199254740993",
         "-0.0",
+        "-0",
+        "-0e3",
         "123456789012345678901",
     ] {
         let expected: f64 = text.parse().unwrap();
         let reading = single(format!(r#"{{"value":{text}}}"#).as_bytes());
         assert_eq!(reading.value.to_bits(), expected.to_bits(), "{text}");
+        let array = decode(format!(r#"[{{"value":0}},{{"value":{text}}}]"#).as_bytes());
+        assert_eq!(array[1].reading().value.to_bits(), expected.to_bits(), "{text}");
     }
 }
 
