@@ -265,7 +265,9 @@ class Broker:
             return
         if not found.server.is_dead():
             if not found.owner.is_dead() and found.owner.pid != Identity.of_this_process().pid:
-                raise BrokerError(f"{self.data_dir}: its broker belongs to {found.owner}; stop that or use another data_dir")
+                raise BrokerError(
+                    f"{self.data_dir}: its broker belongs to {found.owner}; stop that or use another data_dir"
+                )
             found.server.end(self.options.stop_timeout_s)
         self._forget()
 

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-class Config(Section, rename={"templates": "template"}):
+class Config(Section, frozen=True, kw_only=True, rename={"templates": "template"}):
     """A whole configuration, checked, immutable. Paths in it are relative to the working directory."""
 
     nats: Annotated[Nats, Meta(description="broker")] = Nats()

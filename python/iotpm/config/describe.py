@@ -49,7 +49,9 @@ def _string(info: inspect.StrType) -> str:
 
 
 def _range(info: inspect.IntType | inspect.FloatType) -> str:
-    low = f"from {_plain(info.ge)}" if info.ge is not None else f"above {_plain(info.gt)}" if info.gt is not None else ""
+    low = (
+        f"from {_plain(info.ge)}" if info.ge is not None else f"above {_plain(info.gt)}" if info.gt is not None else ""
+    )
     high = f"to {_plain(info.le)}" if info.le is not None else ""
     text = " ".join(part for part in (low, high) if part)
     return f" {text}" if text else ""

@@ -25,7 +25,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A table of the file; unknown keys are mistakes."""
 
 
-class Nats(Section):
+class Nats(Section, frozen=True, kw_only=True):
     """The broker. Without a URL the node starts an embedded one on loopback."""
 
     url: Annotated[str, Meta(description="NATS URL(s), separated by commas; empty starts the embedded broker")] = ""
@@ -36,12 +36,14 @@ class Nats(Section):
     tls_cert: Annotated[
         str | None, Meta(description="client certificate, PEM file; needs tls_key", examples=["node.pem"])
     ] = None
-    tls_key: Annotated[
-        str | None, Meta(description="client key, PEM file; needs tls_cert", examples=["node.key"])
-    ] = None
+    tls_key: Annotated[str | None, Meta(description="client key, PEM file; needs tls_cert", examples=["node.key"])] = (
+        None
+    )
     durability: Annotated[
         Literal["process", "power"],
-        Meta(description="embedded broker: survives kill -9 (process) or power loss too (power, slower single publishes)"),
+        Meta(
+            description="embedded broker: survives kill -9 (process) or power loss too (power, slower single publishes)"
+        ),
     ] = "process"
     port: Annotated[Port, Meta(description="embedded broker: TCP port on loopback, 0 takes a free one")] = 0
     mqtt_port: Annotated[
@@ -49,7 +51,7 @@ class Nats(Section):
     ] = None
 
 
-class Stream(Section):
+class Stream(Section, frozen=True, kw_only=True):
     """The partition's streams."""
 
     partition: Annotated[Name, Meta(description="partition; names RAW_<p> and ANOMALY_<p>")] = "0"
@@ -72,7 +74,7 @@ class Stream(Section):
     replicas: Annotated[int, Meta(ge=1, le=5, description="copies of each stream in a NATS cluster")] = 1
 
 
-class Node(Section):
+class Node(Section, frozen=True, kw_only=True):
     """The ingesting process."""
 
     data_dir: Annotated[str, Meta(min_length=1, description="directory of store, snapshots, lake, embedded broker")] = (
@@ -80,7 +82,8 @@ class Node(Section):
     )
     site: Annotated[str, Meta(description="site of this node, named in its logs and metrics")] = "plant"
     source: Annotated[
-        str | None, Meta(description="CloudEvents source of anomalies; default /iotpm/<partition>", examples=["/plant/7"])
+        str | None,
+        Meta(description="CloudEvents source of anomalies; default /iotpm/<partition>", examples=["/plant/7"]),
     ] = None
     http_port: Annotated[Port, Meta(description="/metrics, /healthz, /readyz on loopback; 0 takes a free one")] = 0
     shards: Annotated[int, Meta(ge=0, le=256, description="engine threads; 0 takes one per core")] = 0
@@ -104,7 +107,7 @@ class Node(Section):
     ] = "auto"
 
 
-class Store(Section):
+class Store(Section, frozen=True, kw_only=True):
     """The DuckDB file and the Parquet lake."""
 
     memory_bytes: Annotated[Bytes, Meta(description="DuckDB's memory limit, bytes")] = 1 << 30
@@ -114,9 +117,7 @@ class Store(Section):
     ] = 8 << 20
     disk_budget_bytes: Annotated[
         DiskBytes | None,
-        Meta(
-            description="store and lake together, bytes; oldest data go first, then refusal", examples=[1 << 40]
-        ),
+        Meta(description="store and lake together, bytes; oldest data go first, then refusal", examples=[1 << 40]),
     ] = None
     disk_reserve_bytes: Annotated[
         int, Meta(ge=0, le=1 << 50, description="free space of the disk that is never used, bytes")
@@ -131,12 +132,12 @@ class Store(Section):
     hour_days: Annotated[float, Meta(gt=0, le=36_500, description="days that 1-hour rollups are kept")] = 1825.0
 
 
-class Webhook(Section):
+class Webhook(Section, frozen=True, kw_only=True):
     """One HTTP receiver of anomalies, fed from the outbox."""
 
-    url: Annotated[str | None, Meta(description="http(s) URL; without one nothing is sent", examples=["https://h/x"])] = (
-        None
-    )
+    url: Annotated[
+        str | None, Meta(description="http(s) URL; without one nothing is sent", examples=["https://h/x"])
+    ] = None
     timeout_s: Annotated[Seconds, Meta(description="time for one request, seconds")] = 5.0
     max_attempts: Annotated[int, Meta(ge=1, le=1000, description="tries for one event before it is given up")] = 10
     token_file: Annotated[
@@ -147,7 +148,7 @@ class Webhook(Section):
     )
 
 
-class Limits(Section):
+class Limits(Section, frozen=True, kw_only=True):
     """Bounds of memory and of answers."""
 
     max_signals: Annotated[int, Meta(ge=1, le=4_000_000, description="signals of the partition, at most")] = 100_000
@@ -155,7 +156,7 @@ class Limits(Section):
     query_rows: Annotated[int, Meta(ge=1, le=1_000_000, description="rows in one page of an answer, at most")] = 10_000
 
 
-class AlarmLimits(Section):
+class AlarmLimits(Section, frozen=True, kw_only=True):
     """Alarm limits in the template's unit; each is optional."""
 
     lo_lo: Annotated[float | None, Meta(description="critical low", examples=[-10.0])] = None
@@ -165,12 +166,12 @@ class AlarmLimits(Section):
     deadband: Annotated[float, Meta(ge=0, description="how far the value must come back to clear a limit")] = 0.0
 
 
-class Template(Section, rename={"pattern": "match"}):
+class Template(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     """All signals whose name site/asset/signal matches; the first match wins. Checked again by the engine."""
 
-    pattern: Annotated[str, Meta(min_length=1, description="pattern on site/asset/signal; * is any run of characters")] = (
-        "*"
-    )
+    pattern: Annotated[
+        str, Meta(min_length=1, description="pattern on site/asset/signal; * is any run of characters")
+    ] = "*"
     unit: Annotated[str | None, Meta(description="UCUM unit of the stored values", examples=["Cel"])] = None
     kind: Annotated[str | None, Meta(description="what is measured", examples=["temperature"])] = None
     window_s: Annotated[
@@ -181,7 +182,8 @@ class Template(Section, rename={"pattern": "match"}):
     ] = None
     lateness_s: Annotated[float, Meta(ge=0, le=86_400, description="how late a reading still counts, seconds")] = 0.0
     idle_timeout_s: Annotated[
-        Positive | None, Meta(description="silence that is a gap, seconds; default max(30, 10 intervals)", examples=[60.0])
+        Positive | None,
+        Meta(description="silence that is a gap, seconds; default max(30, 10 intervals)", examples=[60.0]),
     ] = None
     future_tolerance_s: Annotated[
         float, Meta(ge=0, le=86_400, description="how far event time may be ahead of stream time, seconds")
@@ -201,7 +203,8 @@ class Template(Section, rename={"pattern": "match"}):
     ema_boundary: Annotated[float, Meta(ge=0.1, le=1e6, description="boundary in standard deviations")] = 6.0
     flatline_readings: Annotated[int, Meta(ge=3, le=1_000_000, description="identical readings of a stuck sensor")] = 30
     detectors: Annotated[
-        list[DetectorName] | None, Meta(description="detectors that run; default all", examples=[["limits", "modified_z"]])
+        list[DetectorName] | None,
+        Meta(description="detectors that run; default all", examples=[["limits", "modified_z"]]),
     ] = None
     begin_count: Annotated[int, Meta(ge=1, le=16, description="an anomaly begins when this many ...")] = 3
     begin_of: Annotated[int, Meta(ge=1, le=16, description="... of this many readings reach 1.0 ...")] = 5
