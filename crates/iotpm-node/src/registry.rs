@@ -120,10 +120,6 @@ impl Registry {
         self.signals.iter().map(|signal| signal.saved.clone()).collect()
     }
 
-    pub fn templates(&self) -> &Arc<Templates> {
-        &self.templates
-    }
-
     pub fn get(&self, id: SignalId) -> Option<&Signal> {
         self.signals.get(id.0 as usize)
     }

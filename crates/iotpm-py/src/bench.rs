@@ -41,8 +41,7 @@ struct Bench {
 
 impl Bench {
     fn new(signals: u64) -> iotpm_core::Result<Self> {
-        let template =
-            Template { window_s: Some(WINDOW_S as f64), hop_s: Some(HOP_S as f64), ..Template::default() };
+        let template = Template { window_s: Some(WINDOW_S as f64), hop_s: Some(HOP_S as f64), ..Template::default() };
         let engine = Engine::new(Arc::new(Templates::new(vec![template])?), EngineOptions::default());
         let name = |id: u64| format!("site/asset{}/signal{}", id / 10, id % 10).into();
         let new_signals = (0..signals).map(|id| NewSignal { id: SignalId(id as u32), name: name(id) }).collect();

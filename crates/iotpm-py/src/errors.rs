@@ -1,0 +1,37 @@
+//! From Rust's errors to the exceptions in `iotpm.errors`.
+
+use iotpm_core::CoreError;
+use iotpm_node::NodeError;
+use pyo3::{PyErr, import_exception};
+
+import_exception!(iotpm.errors, ConfigError);
+import_exception!(iotpm.errors, EngineError);
+import_exception!(iotpm.errors, InputError);
+import_exception!(iotpm.errors, SnapshotError);
+
+/// The exception of an error.
+pub fn raise(error: impl Into<NodeError>) -> PyErr {
+    let error = error.into();
+    let text = error.to_string();
+    match error {
+        NodeError::InvalidOptions { .. } | NodeError::InvalidOption { .. } => ConfigError::new_err((vec![text],)),
+        NodeError::Core(CoreError::InvalidTemplate { .. }) => ConfigError::new_err((vec![text],)),
+        NodeError::InvalidSnapshot { .. } | NodeError::Core(CoreError::InvalidSnapshot { .. }) => {
+            SnapshotError::new_err(text)
+        }
+        NodeError::SequenceNotAscending { .. }
+        | NodeError::InvalidSignalName { .. }
+        | NodeError::TooManySignals { .. }
+        | NodeError::LengthMismatch { .. }
+        | NodeError::InvalidArgument { .. }
+        | NodeError::Core(CoreError::InvalidParameter { .. } | CoreError::UnknownSignal { .. }) => {
+            InputError::new_err(text)
+        }
+        _ => EngineError::new_err(text),
+    }
+}
+
+/// An argument that cannot be used.
+pub fn input(text: impl Into<String>) -> PyErr {
+    InputError::new_err(text.into())
+}
