@@ -409,8 +409,8 @@ impl<'de> DeserializeSeed<'de> for ReadingSeed<'_> {
 }
 
 /// A reading that is none.
-fn not_a_reading<'a, E>(found: &'static str) -> std::result::Result<Draft<'a>, E> {
-    Ok(Draft { error: Some(Box::new(CodecError::NotAReading { found })), ..Draft::default() })
+fn not_a_reading<'a>(found: &'static str) -> Draft<'a> {
+    Draft { error: Some(Box::new(CodecError::NotAReading { found })), ..Draft::default() }
 }
 
 impl<'de> Visitor<'de> for ReadingSeed<'_> {
@@ -435,31 +435,31 @@ impl<'de> Visitor<'de> for ReadingSeed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> std::result::Result<Self::Value, A::Error> {
         SkipSeed { context: self.context, depth: self.depth }.visit_seq(seq)?;
-        not_a_reading("an array")
+        Ok(not_a_reading("an array"))
     }
 
     fn visit_unit<E>(self) -> std::result::Result<Self::Value, E> {
-        not_a_reading("null")
+        Ok(not_a_reading("null"))
     }
 
     fn visit_bool<E>(self, _: bool) -> std::result::Result<Self::Value, E> {
-        not_a_reading("a boolean")
+        Ok(not_a_reading("a boolean"))
     }
 
     fn visit_i64<E>(self, _: i64) -> std::result::Result<Self::Value, E> {
-        not_a_reading("a number")
+        Ok(not_a_reading("a number"))
     }
 
     fn visit_u64<E>(self, _: u64) -> std::result::Result<Self::Value, E> {
-        not_a_reading("a number")
+        Ok(not_a_reading("a number"))
     }
 
     fn visit_f64<E>(self, _: f64) -> std::result::Result<Self::Value, E> {
-        not_a_reading("a number")
+        Ok(not_a_reading("a number"))
     }
 
     fn visit_str<E>(self, _: &str) -> std::result::Result<Self::Value, E> {
-        not_a_reading("a text")
+        Ok(not_a_reading("a text"))
     }
 }
 
@@ -518,10 +518,9 @@ impl<'de> DeserializeSeed<'de> for MetaSeed<'_, '_, 'de> {
 }
 
 impl MetaSeed<'_, '_, '_> {
-    fn wrong<E>(self, found: &str) -> std::result::Result<(), E> {
+    fn wrong(self, found: &str) {
         let expected = "an object with unit and location";
         self.draft.keep(Err(CodecError::WrongType { field: "meta", found: found.to_owned(), expected }));
-        Ok(())
     }
 }
 
@@ -549,27 +548,33 @@ impl<'de> Visitor<'de> for MetaSeed<'_, '_, 'de> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> std::result::Result<(), A::Error> {
         SkipSeed { context: self.context, depth: self.depth }.visit_seq(seq)?;
-        self.wrong("an array")
+        self.wrong("an array");
+        Ok(())
     }
 
     fn visit_bool<E>(self, _: bool) -> std::result::Result<(), E> {
-        self.wrong("a boolean")
+        self.wrong("a boolean");
+        Ok(())
     }
 
     fn visit_i64<E>(self, _: i64) -> std::result::Result<(), E> {
-        self.wrong("a number")
+        self.wrong("a number");
+        Ok(())
     }
 
     fn visit_u64<E>(self, _: u64) -> std::result::Result<(), E> {
-        self.wrong("a number")
+        self.wrong("a number");
+        Ok(())
     }
 
     fn visit_f64<E>(self, _: f64) -> std::result::Result<(), E> {
-        self.wrong("a number")
+        self.wrong("a number");
+        Ok(())
     }
 
     fn visit_str<E>(self, _: &str) -> std::result::Result<(), E> {
-        self.wrong("a text")
+        self.wrong("a text");
+        Ok(())
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn decode(payload: &[u8], limits: &Limits, sink: &mut impl Sink) -> R
 fn rows<'a>(text: &'a str, limits: &Limits) -> Result<Vec<Row<'a>>> {
     let mut rows = Vec::new();
     let mut cursor = Cursor { text, at: 0, line: 1 };
-    while cursor.to_next_line() {
+    while cursor.find_line() {
         if let Err(error) = line(&mut cursor, limits, &mut rows) {
             rows.push(Err(error));
             cursor.skip_line();
@@ -230,7 +230,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Steps over the end of this line, empty lines and comments; false at the end of the text.
-    fn to_next_line(&mut self) -> bool {
+    fn find_line(&mut self) -> bool {
         loop {
             match self.peek() {
                 None => return false,

@@ -47,7 +47,7 @@ fn invalid_subject(prefix: &str, subject: &str, detail: &str) -> CodecError {
     CodecError::InvalidSubject { subject: excerpt(subject), prefix: excerpt(prefix), detail: detail.to_owned() }
 }
 
-fn part<'a>(token: &'a str, invalid: impl Fn(&str) -> CodecError) -> Result<Cow<'a, str>> {
+fn part(token: &str, invalid: impl Fn(&str) -> CodecError) -> Result<Cow<'_, str>> {
     match decode(token) {
         Some(decoded) if decoded.is_empty() => Err(invalid("an empty token")),
         Some(decoded) => Ok(decoded),

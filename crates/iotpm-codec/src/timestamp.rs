@@ -30,10 +30,10 @@ const MICROS_BELOW: u64 = MILLIS_BELOW * 1_000;
 /// [`CodecError::TimestampOutOfRange`] outside the years 1 to 9999.
 pub fn from_integer(number: i64) -> Result<i64> {
     let time_us = match number.unsigned_abs() {
-        ..SECONDS_BELOW => number * 1_000_000,
-        ..MILLIS_BELOW => number * 1_000,
-        ..MICROS_BELOW => number,
-        _ => number.div_euclid(1_000),
+        0..SECONDS_BELOW => number * 1_000_000,
+        SECONDS_BELOW..MILLIS_BELOW => number * 1_000,
+        MILLIS_BELOW..MICROS_BELOW => number,
+        MICROS_BELOW.. => number.div_euclid(1_000),
     };
     in_range(time_us, || number.to_string())
 }

@@ -8,7 +8,7 @@ use iotpm_codec::{
 };
 use proptest::prelude::*;
 
-fn frame<'a>(samples: Samples<'a>) -> Frame<'a> {
+fn frame(samples: Samples<'_>) -> Frame<'_> {
     Frame {
         signal: "vib",
         start_us: 1_763_712_000_000_000,
