@@ -6,8 +6,11 @@
     ├── ConfigError           mistakes in a configuration, all of them at once
     ├── BrokerError           the message broker
     │   ├── StreamMismatch    an existing stream differs from what this node needs
+    │   ├── PublishRefused    the broker did not store a message, and says why
     │   ├── LeaseHeld         another node holds the partition
     │   └── LeaseLost         this node's lease expired or was taken: it must write nothing more
+    ├── EngineError           the engine failed and its state is lost: restore a snapshot
+    ├── InputError            arguments that cannot be used (also a ValueError); nothing was changed
     ├── SourceError           a file to replay that cannot be read as told
     └── StoreError            the store of one partition
         ├── StoreHeld         another process has the store open
@@ -37,12 +40,24 @@ class ConfigError(IotpmError):
         super().__init__("\n".join(map(str, mistakes)))
 
 
+class EngineError(IotpmError):
+    """The engine failed on the way, so that its state can no longer be trusted: restore a snapshot."""
+
+
+class InputError(IotpmError, ValueError):
+    """Arguments that cannot be used; the message names the value and what is allowed. Nothing was changed."""
+
+
 class BrokerError(IotpmError):
     """The broker could not be started, reached or used."""
 
 
 class StreamMismatch(BrokerError):  # noqa: N818 - names the finding, as the whole tree does
     """An existing stream differs from what this node needs."""
+
+
+class PublishRefused(BrokerError):  # noqa: N818
+    """The broker did not store a message; names position, subject and refusal. Flushing again tries it again."""
 
 
 class LeaseHeld(BrokerError):  # noqa: N818
