@@ -1,0 +1,221 @@
+"""The engine without a broker: readings in, tables out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+
+from iotpm import _core
+from iotpm.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from iotpm._core import Output, Table
+    from iotpm.config import Config
+
+__all__ = ["ArrowStream", "Engine"]
+
+
+class ArrowStream(Protocol):
+    """Anything that hands its rows out as an Arrow C stream: a Polars frame, a DuckDB relation, a pyarrow table."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+def _times(name: str, times: ArrayLike) -> NDArray[np.int64]:
+    """Microseconds from integers or datetimes; floats are refused, for they have lost microseconds already."""
+    array = np.asarray(times)
+    if array.dtype.kind == "M":
+        return array.astype("datetime64[us]").astype(np.int64)
+    if array.dtype.kind not in "iu" and array.size:
+        raise InputError(f"{name} has type {array.dtype}: must be integer microseconds or datetime64")
+    return array.astype(np.int64, copy=False)
+
+
+def _templates(config: Config | Sequence[dict[str, Any]] | str | None) -> list[dict[str, Any]]:
+    if config is None:
+        return []
+    if not isinstance(config, str):
+        if isinstance(config, (list, tuple)):
+            return list(config)
+        config = config.templates_json()  # type: ignore[union-attr]
+    return json.loads(config)  # type: ignore[no-any-return]
+
+
+class Engine:
+    """Features, scores and anomalies of readings that you bring yourself.
+
+    The same readings give the same rows, however they are cut into calls and for any number of shards, and as a node
+    gives for the same messages. Calls may come from several threads; they run one after the other, without the GIL.
+
+    Args:
+        config: a `Config`, or its templates as a list of dictionaries or JSON; None for the defaults.
+        shards: threads that the signals are spread over, 1 to 64; never changes a result.
+        emit_scores: fill the table `scores` with the score of every reading.
+        max_signals: most signals.
+
+    Raises:
+        ConfigError: a template or an option that cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: Config | Sequence[dict[str, Any]] | str | None = None,
+        *,
+        shards: int = 1,
+        emit_scores: bool = False,
+        max_signals: int = 200_000,
+    ) -> None:
+        options = {"templates": _templates(config), "shards": shards, "emit_scores": emit_scores}
+        self._start(options | {"max_signals": max_signals}, None)
+
+    def _start(self, options: dict[str, Any], snapshot: bytes | None) -> None:
+        # Every message brings its stream time along, so a live and a virtual one look alike.
+        self._engine = _core.Engine(json.dumps(options | {"virtual_time": True}), snapshot)
+
+    @classmethod
+    def restore(
+        cls, snapshot: bytes, *, shards: int = 1, emit_scores: bool = False, max_signals: int = 200_000
+    ) -> Self:
+        """An engine that goes on where `snapshot()` was taken; `shards` may differ.
+
+        Raises:
+            SnapshotError: bytes that are no snapshot, damaged, or of another version.
+        """
+        engine = cls.__new__(cls)
+        options = {"shards": shards, "emit_scores": emit_scores, "max_signals": max_signals}
+        engine._start(options, bytes(snapshot))
+        return engine
+
+    def signal_id(self, name: str) -> int:
+        """Number of the signal `site/asset/signal`, given a new one if it is new.
+
+        Raises:
+            InputError: a name of another form, or more than `max_signals`.
+        """
+        return self._engine.signal_id(name)
+
+    def push(
+        self,
+        signals: str | Sequence[str] | NDArray[Any] | ArrowStream,
+        times_us: ArrayLike | None = None,
+        values: ArrayLike | None = None,
+        stream_times_us: ArrayLike | None = None,
+        quality: ArrayLike | None = None,
+        sequences: ArrayLike | None = None,
+    ) -> Output:
+        """Run readings, in the order in which they arrived.
+
+        Args:
+            signals: names (n), numbers of `signal_id` (n, integers), or one name for all. Or an object with
+                `__arrow_c_stream__` and columns `signal`, `timestamp`, `value` and optionally `quality`; then leave out
+                everything but `stream_times_us`.
+            times_us: event times (n), integer microseconds since 1970 UTC or datetime64.
+            values: values (n) in the signals' units; NaN and infinity are stored as null and never scored.
+            stream_times_us: when each arrived (n), microseconds; without it nothing counts as from the future.
+            quality: 0 good, 1 uncertain, 2 bad (n); default: good.
+            sequences: sequences (n), not descending; default: each row is a message of its own.
+
+        Returns:
+            What these readings caused.
+
+        Raises:
+            InputError: lengths, types or values that do not fit; nothing was run then.
+        """
+        stream = None if stream_times_us is None else _times("stream_times_us", stream_times_us)
+        if hasattr(signals, "__arrow_c_stream__"):
+            if any(argument is not None for argument in (times_us, values, quality, sequences)):
+                raise InputError("an Arrow stream brings its own columns: pass it alone, or with stream_times_us")
+            return self._engine.push_arrow(signals, stream)
+        if times_us is None or values is None:
+            raise InputError("times_us and values are missing: pass one of each for every reading")
+        return self._engine.push(
+            _numbers(signals),
+            _times("times_us", times_us),
+            np.asarray(values, dtype=np.float64),
+            stream,
+            None if quality is None else np.asarray(quality, dtype=np.uint8),
+            None if sequences is None else np.asarray(sequences, dtype=np.uint64),
+        )
+
+    def push_messages(
+        self,
+        subjects: Sequence[str],
+        payloads: Sequence[bytes],
+        sequences: Sequence[int],
+        stored_us: Sequence[int],
+        content_types: Sequence[str | None] | None = None,
+        message_ids: Sequence[str | None] | None = None,
+        virtual_times_us: Sequence[int | None] | None = None,
+    ) -> Output:
+        """Run messages as a node reads them from its stream: readings, ticks and control messages.
+
+        Args:
+            subjects: such as `iotpm.raw.plant.pump-1`, `iotpm.tick.0`, `iotpm.ctl.0.configuration` (n).
+            payloads: their bytes (n); see the wire formats.
+            sequences: ascending (n).
+            stored_us: when the broker stored each, microseconds (n).
+            content_types: header `Content-Type` (n); without one the first bytes decide.
+            message_ids: header `Nats-Msg-Id`, `source:epoch:seq` (n).
+            virtual_times_us: stream times (n); default: `stored_us`.
+
+        Raises:
+            InputError: lengths that differ, or a sequence that does not ascend; nothing was run then. What is wrong
+                inside a message becomes a row of `dead_letters`.
+        """
+        lists = (list(subjects), list(payloads), list(sequences), list(stored_us))
+        headers = (content_types, message_ids, virtual_times_us)
+        return self._engine.push_messages(*lists, *(None if header is None else list(header) for header in headers))
+
+    def push_waveform(
+        self, signal: str, start_us: int, rate_hz: float, samples: ArrayLike, stream_time_us: int | None = None
+    ) -> Output:
+        """Run one frame of evenly spaced samples (n), in the signal's unit, as one window.
+
+        Raises:
+            InputError: a rate that is not positive, no samples, or too many.
+        """
+        return self._engine.push_waveform(
+            signal, start_us, rate_hz, np.asarray(samples, dtype=np.float32), stream_time_us
+        )
+
+    def tick(self, stream_time_us: int) -> Output:
+        """Stream time has come to `stream_time_us`, microseconds: signals that fell silent become idle."""
+        return self._engine.tick(stream_time_us)
+
+    def end(self) -> Output:
+        """The series has ended: reorder buffers empty, open windows close up to their last reading."""
+        return self._engine.control("end", b"")
+
+    def control(self, kind: str, payload: bytes = b"") -> Output:
+        """A control message: `configuration` with a JSON list of templates, or `end`; a wrong one is a dead letter."""
+        return self._engine.control(kind, payload)
+
+    def snapshot(self) -> bytes:
+        """The whole state, compressed and checksummed, the same for any number of shards."""
+        return self._engine.snapshot()
+
+    def signal_stats(self) -> Table:
+        """One row a signal: last seen, rate, counts, maturity."""
+        return self._engine.signal_stats()
+
+    def counters(self) -> dict[str, int]:
+        """What happened since the first reading, by name."""
+        return self._engine.counters()
+
+
+def _numbers(signals: str | Sequence[str] | NDArray[Any] | ArrowStream) -> Any:
+    """Integers as uint32, so that a signal number never turns into another one; anything else unchanged."""
+    if isinstance(signals, str):
+        return signals
+    array = np.asarray(signals)
+    if array.dtype.kind not in "iu":
+        return array.tolist() if array.dtype.kind == "U" else signals
+    if array.size and (array.min() < 0 or array.max() >= 2**32):
+        raise InputError(f"signals: {array.min()} to {array.max()} are no signal numbers; use signal_id")
+    return array.astype(np.uint32, copy=False)
