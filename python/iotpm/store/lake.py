@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,9 +102,14 @@ class Lake:
             return None
         keep = self._settings.lake_after_rows if keep_rows is None else keep_rows
         for table in LAKE_TABLES:
-            if piece := self._next(table, keep):
-                return self.move(piece)
+            if moved := self.step_table(table, keep_rows=keep):
+                return moved
         return None
+
+    def step_table(self, table: str, *, keep_rows: int) -> LakeFile | None:
+        """Move one slice of a table if it has more rows than stay (see `step` for errors)."""
+        piece = self._next(table, keep_rows)
+        return self.move(piece) if piece else None
 
     def move(self, piece: Slice) -> LakeFile:
         """Move one slice (see `step` for errors)."""
@@ -112,11 +118,19 @@ class Lake:
             f"SELECT * FROM {piece.table} WHERE seq BETWEEN {piece.seq_lo} AND {piece.seq_hi} "
             f"ORDER BY signal, {column}, seq"
         )
-        file = self._file(piece)
+        file = f"lake/{piece.table}/{placed(piece.ts_lo_us)}/{piece.seq_lo}-{piece.seq_hi}.parquet"
         path = self.database.data_dir / file
         rows = self.write(select, path)
         listed = LakeFile(
-            file, piece.table, piece.seq_lo, piece.seq_hi, rows, *_size(path), "raw", piece.ts_lo_us, piece.ts_hi_us
+            file,
+            piece.table,
+            piece.seq_lo,
+            piece.seq_hi,
+            rows,
+            *size_and_digest(path),
+            "raw",
+            piece.ts_lo_us,
+            piece.ts_hi_us,
         )
         self._list(listed, piece)
         return listed
@@ -156,15 +170,6 @@ class Lake:
                     FROM {table} WHERE seq <= {last}"""
             ).fetchone()
         return Slice(table, *row) if row and row[2] else None
-
-    def _file(self, piece: Slice) -> str:
-        """Relative path; the hour is that of the earliest event time."""
-        with self.database.cursor() as cursor:
-            row = cursor.execute(
-                "SELECT strftime(make_timestamp(?), 'date=%Y-%m-%d/hour=%H')", [piece.ts_lo_us]
-            ).fetchone()
-        assert row is not None
-        return f"lake/{piece.table}/{row[0]}/{piece.seq_lo}-{piece.seq_hi}.parquet"
 
     def _list(self, file: LakeFile, piece: Slice) -> None:
         """One transaction: the file is listed, the rows are gone."""
@@ -226,12 +231,19 @@ def verify(data_dir: Path, cursor: Cursor) -> list[str]:
     return [f.path for f in files(cursor) if _digest(data_dir / f.path) != f.sha256]
 
 
+def placed(ts_us: int) -> str:
+    """Directories of an event time, UTC: `date=2026-11-21/hour=10`."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ts_us)
+    return moment.strftime("date=%Y-%m-%d/hour=%H")
+
+
 def literal(path: Path) -> str:
     """A path inside a quoted SQL string."""
     return str(path).replace("'", "''")
 
 
-def _size(path: Path) -> tuple[int, str]:
+def size_and_digest(path: Path) -> tuple[int, str]:
+    """Bytes and SHA-256 of a file."""
     return path.stat().st_size, _digest(path)
 
 

@@ -94,7 +94,8 @@ def findings(
     if position.stream != facts.name:
         return [f"the store was filled from stream {position.stream}, not {facts.name}"]
     if position.created_us != facts.created_us:
-        return [f"the stream was re-created (created {facts.created_us} us, the store knows {position.created_us} us)"]
+        known = position.created_us
+        return [f"the stream was re-created (created {facts.created_us} us, the store knows {known} us)"]
     found = _end_findings(position, facts, message)
     start = (snapshot.seq if snapshot else position.base_seq) + 1
     if facts.first_seq > start:
@@ -121,8 +122,8 @@ def _end_findings(position: Position, facts: StreamFacts, message: StoredMessage
 
 def _refusal(database: Database, facts: StreamFacts, found: list[str]) -> str:
     return (
-        f"{database.path} and stream {facts.name} do not belong together: {'; '.join(found)}. Restore the stream or the "
-        f"data directory, or accept the gap with --new-epoch REASON"
+        f"{database.path} and stream {facts.name} do not belong together: {'; '.join(found)}. Restore the stream or "
+        f"the data directory, or accept the gap with --new-epoch REASON"
     )
 
 

@@ -162,7 +162,8 @@ def relation(cursor: Cursor, data_dir: Path, table: str, where: Filter | None) -
     paths = [f"'{literal(data_dir / f.path)}'" for f in files(cursor, table=table, tier="raw") if _overlaps(f, where)]
     if not paths:
         return table
-    return f"(SELECT * FROM {table} UNION ALL BY NAME SELECT * FROM read_parquet([{', '.join(paths)}], hive_partitioning = false))"
+    moved = f"SELECT * FROM read_parquet([{', '.join(paths)}], hive_partitioning = false)"
+    return f"(SELECT * FROM {table} UNION ALL BY NAME {moved})"
 
 
 def select(
