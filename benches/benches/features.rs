@@ -27,7 +27,9 @@ fn all(criterion: &mut Criterion) {
         let (windows, mut scratch) = (windows(n), FeatureScratch::new());
         group.bench_function(BenchmarkId::from_parameter(n), |bencher| {
             bencher.iter(|| {
-                windows.iter().for_each(|x| _ = black_box(WindowFeatures::compute(x, Some(10.0), &mut scratch)));
+                for x in &windows {
+                    black_box(WindowFeatures::compute(x, Some(10.0), &mut scratch));
+                }
             });
         });
     }

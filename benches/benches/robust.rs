@@ -23,7 +23,9 @@ fn readings(n: usize) -> Vec<f64> {
 
 fn filled(capacity: usize) -> RollingWindow {
     let mut window = RollingWindow::new(capacity);
-    readings(capacity).into_iter().for_each(|x| _ = window.push(x));
+    for x in readings(capacity) {
+        window.push(x);
+    }
     window
 }
 

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, f64::consts::TAU};
 
 use iotpm_core::{
-    features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
+    features::{FeatureScratch, WindowFeatures, sampling_rate_hz, time},
     spectrum::{PLANS_MAX, Scaling, SpectrumPlanner, Window, frequencies, psd},
 };
 use proptest::{collection::vec, prelude::*};
@@ -134,6 +134,17 @@ proptest! {
                 close(plain.0[i], moved.0[i], scale, 1e-9),
                 "{}: {:e} {:e}", WindowFeatures::NAMES[i], plain.0[i], moved.0[i]
             );
+        }
+    }
+
+    #[test]
+    fn moments_about_any_point_become_central(values in vec(-10.0..10.0f64, 2..100), about in -3.0..3.0f64) {
+        let mean = time::sums(&values).mean();
+        let (near, far) = (time::central_moments(&values, mean), time::central_moments(&values, mean + about));
+        for (a, b) in [
+            (near.mean, far.mean), (near.second, far.second), (near.third, far.third), (near.fourth, far.fourth),
+        ] {
+            prop_assert!(close(a, b, 1e3, 1e-12), "{} {}", a, b);
         }
     }
 

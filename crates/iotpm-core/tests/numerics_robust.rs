@@ -193,6 +193,16 @@ fn values_that_are_not_finite_change_nothing() {
 }
 
 #[test]
+fn both_zeros_are_one_value() {
+    for capacity in [4, 600] {
+        let mut window = SortedWindow::new(capacity);
+        assert!(window.insert(-0.0) && window.insert(5.0) && window.replace(5.0, -0.0) && window.len() == 2);
+        assert!(window.values().all(|x| x.to_bits() == 0), "the sign of a zero is not kept");
+        assert!(window.remove(0.0) && window.remove(-0.0) && window.is_empty());
+    }
+}
+
+#[test]
 fn nothing_held_has_no_statistics() {
     let window = SortedWindow::new(0);
     assert_eq!(window.capacity(), 1);
