@@ -1,0 +1,170 @@
+"""A configuration is read strictly; every mistake says where it is, what it is and what is allowed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iotpm.config import Config, Nats, Node, Stream, Template, example_toml
+from iotpm.errors import ConfigError
+
+
+def load(tmp_path: Path, text: str, environ: dict[str, str] | None = None, dotenv: str | None = None) -> Config:
+    path = tmp_path / "plant.toml"
+    path.write_text(text)
+    if dotenv is not None:
+        (tmp_path / ".env").write_text(dotenv)
+    return Config.load(path, environ=environ or {}, dotenv=tmp_path / ".env")
+
+
+def mistakes(tmp_path: Path, text: str, environ: dict[str, str] | None = None, dotenv: str | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text, environ, dotenv)
+    return [str(mistake).removeprefix(f"{tmp_path}/") for mistake in caught.value.mistakes]
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    assert Config.load(environ={}, dotenv=None) == Config()
+    assert Config().embedded
+
+
+def test_example_has_every_key_and_loads_to_the_defaults(tmp_path: Path) -> None:
+    config = load(tmp_path, example_toml())
+    assert config.templates == (Template(),)
+    assert Config(
+        **{name: getattr(config, name) for name in ("nats", "stream", "node", "store", "webhook", "limits")}
+    ) == (Config())
+    for struct in (Nats, Stream, Node, Template):
+        for key in struct.__struct_encode_fields__:
+            assert re.search(rf"^(# )?{key} = |^\[template\.{key}\]", example_toml(), re.M), key
+
+
+def test_samples_of_the_example_are_valid_too(tmp_path: Path) -> None:
+    text = re.sub(r"^# (\w+ = )", r"\1", example_toml(), flags=re.M)
+    text = text.replace('url = ""', 'url = "nats://h:4222"', 1).replace("mqtt_port = 1883\n", "")
+    config = load(tmp_path, text)
+    assert config.templates[0].limits.hi_hi == 95.0
+    assert config.store.disk_budget_bytes == 1 << 40
+
+
+def test_all_mistakes_are_reported_at_once_with_line_key_value_and_what_is_allowed(tmp_path: Path) -> None:
+    text = """\
+[nats]
+urll = "nats://x"
+durability = "strong"
+
+[node]
+http_port = 99999
+[[template]]
+match = "*"
+[[template]]
+begin_cout = 3
+[template.limits]
+hi = "hot"
+[stroe]
+"""
+    assert mistakes(tmp_path, text) == [
+        "plant.toml:2: nats.urll: unknown key; did you mean 'url'?",
+        'plant.toml:3: nats.durability = "strong": must be one of "power", "process"',
+        "plant.toml:6: node.http_port = 99999: must be a whole number from 0 to 65535",
+        "plant.toml:10: template[1].begin_cout: unknown key; did you mean 'begin_count'?",
+        'plant.toml:12: template[1].limits.hi = "hot": must be a number',
+        "plant.toml:13: stroe: unknown key; did you mean 'store'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[[template]]\nbegin_count = 6", "plant.toml:2: template[0].begin_count = 6: must be at most begin_of = 5"),
+        (
+            "[[template]]\nwindow_s = 1.0\nhop_s = 2.0",
+            "plant.toml:3: template[0].hop_s = 2.0: must be at most window_s = 1.0",
+        ),
+        (
+            "[[template]]\n[template.limits]\nlo = 5.0\nhi = 1.0",
+            "plant.toml:3: template[0].limits.lo = 5.0: must be at most hi = 1.0",
+        ),
+        ('[nats]\ntls_key = "k"', 'plant.toml:2: nats.tls_key = "k": needs both tls_cert and tls_key'),
+        (
+            '[nats]\nurl = "plant:4222"',
+            'plant.toml:2: nats.url = "plant:4222": must be like nats://host:4222 or tls://host:4222',
+        ),
+        ("[store]\nraw_days = nan", "plant.toml:2: store.raw_days = nan: must be a number above 0 to 36500"),
+        ("[[template]]\nphysical_min = inf", "plant.toml:2: template[0].physical_min = inf: must be a finite number"),
+        ("node = 3", "plant.toml:1: node = 3: must be a table, written [node]"),
+        ("[template]\n", "plant.toml:1: template = {}: must be a list of tables, each written [[template]]"),
+        (
+            '[[template]]\ndetectors = ["magic"]',
+            "plant.toml:2: template[0].detectors = ['magic']: must be a list, each item one of "
+            '"ema_baseline", "flatline", "limits", "modified_z", "rate_of_change"',
+        ),
+    ],
+)
+def test_one_mistake(tmp_path: Path, text: str, expected: str) -> None:
+    assert mistakes(tmp_path, text) == [expected]
+
+
+def test_broken_toml_and_missing_files_are_mistakes_with_a_place(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, "[nats\n")[0].startswith("plant.toml:1: TOML: Expected ']'")
+    with pytest.raises(ConfigError, match="No such file or directory; `iotpm config init`"):
+        Config.load(tmp_path / "absent.toml", environ={})
+
+
+def test_environment_wins_over_dotenv_and_both_over_the_file(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        "[node]\nhttp_port = 1\nshards = 1\nchunk_age_ms = 1.0",
+        {"IOTPM_NODE__HTTP_PORT": "3", "IOTPM_NODE__EMIT_SCORES": "true", "HOME": "/"},
+        "IOTPM_NODE__HTTP_PORT=2\nIOTPM_NODE__SHARDS=2\nOTHER=1\n",
+    )
+    assert (config.node.http_port, config.node.shards, config.node.chunk_age_ms) == (3, 2, 1.0)
+    assert config.node.emit_scores
+
+
+def test_an_empty_variable_unsets_an_optional_key(tmp_path: Path) -> None:
+    assert load(tmp_path, "[nats]\nmqtt_port = 1883", {"IOTPM_NATS__MQTT_PORT": ""}).nats.mqtt_port is None
+
+
+def test_mistakes_in_variables_name_the_variable(tmp_path: Path) -> None:
+    found = mistakes(tmp_path, "", {"IOTPM_NODE__SHARDS": "x", "IOTPM_NODE_SHARDS": "2"})
+    assert found == [
+        "environment: IOTPM_NODE_SHARDS: sets no key; did you mean 'IOTPM_NODE__SHARDS'?",
+        'environment IOTPM_NODE__SHARDS: node.shards = "x": must be a whole number from 0 to 256',
+    ]
+
+
+def test_templates_json_has_the_engines_keys_and_the_hash_follows_them(tmp_path: Path) -> None:
+    one = load(tmp_path, '[[template]]\nmatch = "a/*"\n[template.limits]\nhi = 3.0')
+    template = json.loads(one.templates_json())[0]
+    assert template["match"] == "a/*"
+    assert template["limits"] == {"lo_lo": None, "lo": None, "hi": 3.0, "hi_hi": None, "deadband": 0.0}
+    assert one.hash == load(tmp_path, one_line := '[[template]]\nlimits = { hi = 3.0 }\nmatch = "a/*"').hash
+    assert one.hash != load(tmp_path, one_line.replace("3.0", "3.1")).hash
+
+
+def test_template_keys_are_those_of_the_engine() -> None:
+    """The engine refuses unknown keys, so the two lists must be one."""
+    source = (Path(__file__).parents[2] / "crates/iotpm-core/src/template.rs").read_text()
+    body = source[source.index("pub struct Template {") :]
+    fields = re.findall(r"^    pub (\w+):", body[: body.index("\n}")], re.M)
+    assert len(fields) > 20
+    assert [("match" if name == "pattern" else name) for name in fields] == list(Template.__struct_encode_fields__)
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "x.toml"
+        path.write_text(text, newline="")
+        try:
+            Config.load(path, environ={}, dotenv=None)
+        except ConfigError as error:
+            assert error.mistakes
