@@ -1,4 +1,5 @@
-//! The 17 features of a window and their parts, one core. Throughput is in windows, so `Kelem/s` reads thousand windows/s.
+//! The 17 features of a window and their parts, one core. Throughput is in windows, so `Kelem/s` reads thousand
+//! windows/s.
 
 use std::hint::black_box;
 

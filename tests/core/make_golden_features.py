@@ -52,10 +52,10 @@ def features(x: Array, fs: float | None) -> list[float]:
 
 def spectra(x: Array, fs: float) -> dict[str, list[float]]:
     """Periodograms for every window and scaling."""
+    kinds = [(window, scaling) for window in ("boxcar", "hann") for scaling in ("density", "spectrum")]
     return {
-        f"{window} {scaling}": scipy.signal.periodogram(x, fs, window=window, detrend="constant", scaling=scaling)[1].tolist()
-        for window in ("boxcar", "hann")
-        for scaling in ("density", "spectrum")
+        f"{window} {scaling}": scipy.signal.periodogram(x, fs, window, detrend="constant", scaling=scaling)[1].tolist()
+        for window, scaling in kinds
     }
 
 
@@ -76,7 +76,7 @@ def windows() -> dict[str, tuple[Array, float | None]]:
         "one outlier": (np.where(np.arange(100) == 37, 1e6, rng.normal(size=100)), 2.0),
         "quantised": (np.round(rng.normal(size=200), 1), 5.0),
         "two values": (np.where(np.arange(64) % 5 < 2, 1.0, 3.0), 8.0),
-        "ramp": (np.arange(50) * 0.25 - 4, 1.0),
+        "ramp": (np.linspace(-4.0, 8.25, 50), 1.0),
         "alternating, Nyquist": (np.where(np.arange(32) % 2, -2.5, 2.5) + 0.1 * rng.normal(size=32), 32.0),
         "odd prime length": (rng.normal(size=211), 100.0),
         "tiny values": (1e-12 * rng.normal(size=90), 3.0),

@@ -22,8 +22,8 @@ pub const MODIFIED_Z_LIMIT: f64 = 1e6;
 
 /// Modified z-score, `0.6745 (x - median) / max(mad, floor)`, limited to ±[`MODIFIED_Z_LIMIT`].
 ///
-/// It is 0 where `x == median`, whatever the scale; where both `mad` and `floor` are 0 any other `x` gives the limit with
-/// the sign of `x - median`. It is never infinite.
+/// It is 0 where `x == median`, whatever the scale; where both `mad` and `floor` are 0 any other `x` gives the limit
+/// with the sign of `x - median`. It is never infinite.
 ///
 /// Source: Iglewicz & Hoaglin, *How to Detect and Handle Outliers*, ASQC 1993, section 3.3; they flag scores above 3.5.
 #[must_use]

@@ -1,7 +1,8 @@
 //! Spectra of real, equally spaced samples: planned once per length, no allocation once warm.
 //!
-//! A spectrum of `n` samples at `rate_hz` has `n / 2 + 1` lines; line `k` is at `k * rate_hz / n` Hz. Results depend on the
-//! samples alone, not on what was planned before; the transform itself uses the vector instructions of the CPU it runs on.
+//! A spectrum of `n` samples at `rate_hz` has `n / 2 + 1` lines; line `k` is at `k * rate_hz / n` Hz. Results depend on
+//! the samples alone, not on what was planned before; the transform itself uses the vector instructions of the CPU it
+//! runs on.
 
 use std::{
     f64::consts::TAU,
@@ -43,7 +44,8 @@ pub enum Scaling {
 /// `n / 2 + 1` lines, in squared units of `x` (per hertz if [`Scaling::Density`]).
 ///
 /// # Errors
-/// [`CoreError::InvalidParameter`] for no samples, more than [`SAMPLES_MAX`], or a rate that is not finite and positive.
+/// [`CoreError::InvalidParameter`] for no samples, more than [`SAMPLES_MAX`], or a rate that is not finite and
+/// positive.
 pub fn psd(x: &[f64], rate_hz: f64, window: Window, scaling: Scaling) -> Result<Vec<f64>> {
     let mut lines = Vec::new();
     SpectrumPlanner::new().psd(x, rate_hz, window, scaling, &mut lines)?;

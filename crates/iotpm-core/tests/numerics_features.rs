@@ -1,5 +1,5 @@
-//! The 17 features and the spectrum against SciPy's values (`tests/core/golden_features.json`), and against laws that hold
-//! for any window.
+//! The 17 features and the spectrum against SciPy's values (`tests/core/golden_features.json`), and against laws that
+//! hold for any window.
 
 use std::{collections::HashMap, f64::consts::TAU};
 
@@ -92,7 +92,8 @@ fn spectra_equal_scipy() {
             let got = psd(&case.values, case.rate_hz.unwrap(), *window, *scaling).unwrap();
             let expected = &case.spectra[&format!("{window_name} {scaling_name}")];
             assert_eq!(got.len(), expected.len());
-            // A line that is 0 but for rounding is the square of about 1e-16 of the greatest amplitude, or of the offset.
+            // A line that is 0 but for rounding is the square of about 1e-16 of the greatest amplitude, or of the
+            // offset.
             let offset = case.values.iter().fold(0.0f64, |m, x| m.max(x.abs())).powi(2) * 1e-18;
             let scale = expected.iter().fold(0.0f64, |m, &x| m.max(x)) * 1e-6 + offset;
             for (k, (a, b)) in got.iter().zip(expected).enumerate() {
@@ -224,7 +225,11 @@ proptest! {
     }
 
     #[test]
-    fn the_rate_is_that_of_even_readings(n in 16..200usize, interval_us in 1_000..10_000_000i64, start in -1i64 << 50..1i64 << 50) {
+    fn the_rate_is_that_of_even_readings(
+        n in 16..200usize,
+        interval_us in 1_000..10_000_000i64,
+        start in -1i64 << 50..1i64 << 50,
+    ) {
         let times: Vec<i64> = (0..n as i64).map(|i| start + i * interval_us).collect();
         prop_assert_eq!(sampling_rate_hz(&times), Some(1e6 / interval_us as f64));
         prop_assert_eq!(sampling_rate_hz(&times[..15]), None);

@@ -124,11 +124,11 @@ const ONE: u64 = 0x3FF0_0000_0000_0000;
 const ROOT_HALF: u64 = 0x3FE6_A09E_667F_3BCD;
 const MANTISSA: u64 = 0x000F_FFFF_FFFF_FFFF;
 
-/// Natural logarithm of a finite, positive, normal number to 1e-15, free of branches and tables, so that the compiler can
-/// take several at once; of 0 and subnormal numbers some finite value below -700.
+/// Natural logarithm of a finite, positive, normal number to 1e-15, free of branches and tables, so that the compiler
+/// can take several at once; of 0 and subnormal numbers some finite value below -700.
 ///
-/// `x = 2^e m` with `m` from the square root of one half to that of two, and `ln m = 2 atanh(s)`, `s = (m - 1)/(m + 1)`,
-/// by the polynomial of FDLIBM `e_log.c` (Sun Microsystems, 1993).
+/// `x = 2^e m` with `m` from the square root of one half to that of two, and `ln m = 2 atanh(s)`, `s = (m - 1)/(m +
+/// 1)`, by the polynomial of FDLIBM `e_log.c` (Sun Microsystems, 1993).
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "the caller's loop becomes vectors only if this is part of it")]
 fn ln(x: f64) -> f64 {

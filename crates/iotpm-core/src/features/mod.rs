@@ -22,8 +22,8 @@ pub const JITTER_MAX: f64 = 0.01;
 /// `f, P = scipy.signal.periodogram(x, fs, window='boxcar', detrend='constant', scaling='spectrum')` without line 0
 /// (`f, P = f[1:], P[1:]`). Undefined are: everything for no values; skewness, kurtosis, crest factor and the spectral
 /// features of a constant window, that is where SciPy calls it constant,
-/// `np.var(x) <= (1e-15 * np.mean(x))**2`; the spectral features also below [`SPECTRAL_MIN`] readings or without a rate;
-/// and whatever overflows.
+/// `np.var(x) <= (1e-15 * np.mean(x))**2`; the spectral features also below [`SPECTRAL_MIN`] readings or without a
+/// rate; and whatever overflows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WindowFeatures(pub [f64; 17]);
 
@@ -81,8 +81,8 @@ features! {
     iqr = 16,
 }
 
-/// What [`WindowFeatures::compute`] needs between windows: plans by length (bounded) and buffers. Holds no results: fresh
-/// and used scratch give equal features.
+/// What [`WindowFeatures::compute`] needs between windows: plans by length (bounded) and buffers. Holds no results:
+/// fresh and used scratch give equal features.
 #[derive(Debug, Default)]
 pub struct FeatureScratch {
     spectrum: SpectrumPlanner,

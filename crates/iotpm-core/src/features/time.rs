@@ -123,7 +123,8 @@ impl CentralMoments {
 
 /// Second pass: moments of the residuals from `about`, an approximate mean, then moved to the mean itself
 /// (the corrected two-pass algorithm: Chan, Golub & LeVeque, The American Statistician 37 (1983) 242, eq. 1.7, extended
-/// by the binomial theorem to the third and fourth). An offset of `values` costs no digits beyond those it took already.
+/// by the binomial theorem to the third and fourth). An offset of `values` costs no digits beyond those it took
+/// already.
 #[must_use]
 pub fn central_moments(values: &[f64], about: f64) -> CentralMoments {
     let (mut first, mut second) = ([0.0; LANES], [0.0; LANES]);
@@ -179,8 +180,8 @@ impl Default for QuartileScratch {
 
 /// `np.percentile(x, [25, 50, 75])` of values between `min` and `max`; NaN of none.
 ///
-/// Selection by counting: values are dealt into buckets of equal width, in order of value, and only the few buckets that
-/// hold a wanted rank are looked into. Exact for any values; quickest where they spread over their range.
+/// Selection by counting: values are dealt into buckets of equal width, in order of value, and only the few buckets
+/// that hold a wanted rank are looked into. Exact for any values; quickest where they spread over their range.
 #[must_use]
 pub fn quartiles(values: &[f64], min: f64, max: f64, scratch: &mut QuartileScratch) -> [f64; 3] {
     let scale = (BUCKETS - 1) as f64 / (max - min);

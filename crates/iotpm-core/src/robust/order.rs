@@ -1,5 +1,6 @@
-//! Values in order, addressed by rank. Both layouts offer the same four steps: read a rank, count the lesser values, and
-//! move a run of ranks by one towards either end to close the gap that a leaving value made and open one for the next.
+//! Values in order, addressed by rank. Both layouts offer the same four steps: read a rank, count the lesser values,
+//! and move a run of ranks by one towards either end to close the gap that a leaving value made and open one for the
+//! next.
 
 use crate::prefetch::prefetch;
 
@@ -125,8 +126,9 @@ impl Flat {
     }
 }
 
-/// Blocks of equal size `1 << shift`, each a ring, all full but the last: rank `k` is in block `k >> shift`, so a rank is
-/// read at once, and moving a whole block by one rank costs one value (a tiered vector: Goodrich & Kloss, WADS 1999).
+/// Blocks of equal size `1 << shift`, each a ring, all full but the last: rank `k` is in block `k >> shift`, so a rank
+/// is read at once, and moving a whole block by one rank costs one value (a tiered vector: Goodrich & Kloss, WADS
+/// 1999).
 #[derive(Clone)]
 pub(super) struct Blocked {
     shift: u32,
