@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from . import subjects
+
+if TYPE_CHECKING:
+    from ._core import Output
+
+EMBEDDED: Final = subjects.live()
+"""Names that `iotpm.Engine` understands; payloads and rows are those of a stream of any other name."""
 
 RAW_BATCH: Final = 5_000
 """Messages that `rebatched` joins."""
@@ -18,38 +24,48 @@ RAW_BATCH: Final = 5_000
 
 @dataclass(slots=True)
 class Messages:
-    """Messages in order; the three lists have the same length."""
+    """Messages in order; all lists have the same length."""
 
     subjects: list[str] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
     stream_times_us: list[int] = field(default_factory=list)
-    readings: int = 0
-    """Readings in these messages."""
+    counts: list[int] = field(default_factory=list)
+    """Readings in each message."""
 
     def __len__(self) -> int:
         return len(self.subjects)
+
+    @property
+    def readings(self) -> int:
+        """Readings in all messages."""
+        return sum(self.counts)
 
     def add(self, subject: str, payload: bytes, stream_time_us: int, readings: int = 0) -> None:
         """Appends one message."""
         self.subjects.append(subject)
         self.payloads.append(payload)
         self.stream_times_us.append(stream_time_us)
-        self.readings += readings
+        self.counts.append(readings)
 
     def extend(self, other: Messages) -> None:
         """Appends all messages of `other`."""
         self.subjects += other.subjects
         self.payloads += other.payloads
         self.stream_times_us += other.stream_times_us
-        self.readings += other.readings
+        self.counts += other.counts
 
-    def tick(self, name: str, stream_time_us: int) -> None:
-        """Appends a tick of the virtual stream `name`."""
-        self.add(subjects.replay(name).tick, b"", stream_time_us)
+    def slice(self, begin: int, end: int) -> Messages:
+        """Messages [begin, end)."""
+        counts = self.counts[begin:end]
+        return Messages(self.subjects[begin:end], self.payloads[begin:end], self.stream_times_us[begin:end], counts)
 
-    def end(self, name: str, stream_time_us: int) -> None:
+    def tick(self, names: subjects.Names, stream_time_us: int) -> None:
+        """Appends a tick."""
+        self.add(names.tick, b"", stream_time_us)
+
+    def end(self, names: subjects.Names, stream_time_us: int) -> None:
         """Appends the control message that ends the series."""
-        self.add(subjects.replay(name).control(subjects.END), b"", stream_time_us)
+        self.add(names.control(subjects.END), b"", stream_time_us)
 
 
 def rebatched(batches: Iterable[Messages], size: int = RAW_BATCH) -> Iterator[Messages]:
@@ -84,3 +100,31 @@ class PublisherLike(Protocol):
 def publish(publisher: PublisherLike, messages: Messages) -> None:
     """Publishes `messages` with their stream times. Raises what the publisher raises."""
     publisher.publish_many(messages.subjects, messages.payloads, stream_times_us=messages.stream_times_us)
+
+
+class EngineLike(Protocol):
+    """What is used of `iotpm.Engine`."""
+
+    def push_messages(
+        self,
+        subjects: list[str],
+        payloads: list[bytes],
+        sequences: list[int],
+        stored_us: list[int],
+        content_types: list[str | None] | None = None,
+        message_ids: list[str | None] | None = None,
+        virtual_times_us: list[int | None] | None = None,
+    ) -> Output:
+        """Runs messages as a node would."""
+
+
+def run_embedded(
+    engine: EngineLike, batches: Iterable[Messages], first_sequence: int = 1
+) -> Iterator[tuple[Messages, Output]]:
+    """Runs messages (of `EMBEDDED` names) through an engine, numbered as a fresh stream would number them."""
+    sequence = first_sequence
+    for batch in batches:
+        numbers = list(range(sequence, sequence + len(batch)))
+        sequence += len(batch)
+        times = batch.stream_times_us
+        yield batch, engine.push_messages(batch.subjects, batch.payloads, numbers, times)

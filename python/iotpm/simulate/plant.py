@@ -225,9 +225,9 @@ class Plant:
         where = [divmod(self._column[name], self.signals_per_asset) for name in fault.signals]
         return _Active(fault, where[0][0], [column for _, column in where])
 
-    def messages(self, tick: PlantTick, name: str) -> Messages:
-        """One JSON array message per asset, in order of time, on the raw subjects of virtual stream `name`."""
-        out, names = Messages(), subjects.replay(name)
+    def messages(self, tick: PlantTick, names: subjects.Names) -> Messages:
+        """One JSON array message per asset, in order of time, on the raw subjects of `names`."""
+        out = Messages()
         complete = tick.present.all(axis=1)
         rows, times = tick.values.tolist(), tick.times_us.tolist()
         for asset in self._order.tolist():
@@ -276,19 +276,19 @@ class _Active:
                 stuck.extend((row, column) for column in columns)
 
 
-def plant_messages(plant: Plant, name: str, intervals: int) -> Iterator[Messages]:
+def plant_messages(plant: Plant, names: subjects.Names, intervals: int) -> Iterator[Messages]:
     """The next `intervals` plant intervals, one batch each: the readings, then the tick of the interval's end."""
     for _ in range(intervals):
         tick = plant.step()
-        batch = plant.messages(tick, name)
-        batch.tick(name, tick.end_us)
+        batch = plant.messages(tick, names)
+        batch.tick(names, tick.end_us)
         yield batch
 
 
-def end_message(plant: Plant, name: str) -> Messages:
+def end_message(plant: Plant, names: subjects.Names) -> Messages:
     """The control message that ends the series, at the end of the last interval."""
     out = Messages()
-    out.end(name, plant.start_us + round(plant.tick_count * plant.interval_s * 1e6))
+    out.end(names, plant.start_us + round(plant.tick_count * plant.interval_s * 1e6))
     return out
 
 

@@ -1,0 +1,20 @@
+"""Files through the engine: CSV, Parquet and NDJSON, in virtual time."""
+
+from .messages import replay_messages
+from .run import Pacer, Progress, parse_speed, replay_engine, replay_stream
+from .source import Rows, Source, SourceFile, open_source
+from .summary import Summary
+
+__all__ = [
+    "Pacer",
+    "Progress",
+    "Rows",
+    "Source",
+    "SourceFile",
+    "Summary",
+    "open_source",
+    "parse_speed",
+    "replay_engine",
+    "replay_messages",
+    "replay_stream",
+]
