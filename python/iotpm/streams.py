@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import nats
 import structlog
 import xxhash
+from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, BadRequestError, KeyWrongLastSequenceError, NotFoundError
 
@@ -23,7 +23,6 @@ from iotpm.errors import BrokerError, LeaseHeld, LeaseLost, StreamMismatch
 from iotpm.processes import Identity
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
     from nats.js import JetStreamContext
     from nats.js.kv import KeyValue
 
@@ -79,20 +78,28 @@ def message_hash(subject: str, payload: bytes) -> int:
     return xxhash.xxh3_64_intdigest(subject.encode() + b"\0" + payload)
 
 
-async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm") -> Client:
-    """A client that never gives up reconnecting and notices a dead link within 15 s.
+async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm", timeout_s: float = 10.0) -> Client:
+    """A client that, once connected, never gives up reconnecting and notices a dead link within 15 s.
 
     Args:
         settings: URL, credentials and TLS files.
         url: takes the place of `settings.url` (the embedded broker's).
         name: shown in the broker's list of connections.
+        timeout_s: time for the first connection.
 
     Raises:
         BrokerError: the broker cannot be reached or refuses the credentials.
     """
     servers = [part.strip() for part in (url or settings.url).split(",")]
+    client = Client()
+    last: list[Exception] = []
+
+    async def note(error: Exception) -> None:
+        last[:] = [error]
+        log.warning("nats_error", error=str(error) or type(error).__name__)
+
     try:
-        return await nats.connect(
+        connecting = client.connect(
             servers=servers,
             name=name,
             max_reconnect_attempts=-1,
@@ -102,10 +109,14 @@ async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm"
             allow_reconnect=True,
             user_credentials=settings.credentials_file,
             tls=_tls(settings),
-            error_cb=_log_error,
+            error_cb=note,
         )
+        await asyncio.wait_for(connecting, timeout_s)
     except Exception as error:
-        raise BrokerError(f"cannot connect to {', '.join(servers)}: {str(error) or type(error).__name__}") from error
+        await client.close()
+        reason = last[0] if last else error
+        raise BrokerError(f"cannot connect to {', '.join(servers)}: {str(reason) or type(reason).__name__}") from error
+    return client
 
 
 async def ensure_streams(js: JetStreamContext, names: Names, settings: Stream) -> None:
@@ -289,7 +300,7 @@ class Lease:
         self.renewed = float("-inf")
         try:
             await self.kv.delete(self.key, last=self.revision)
-        except KeyWrongLastSequenceError:
+        except BadRequestError:
             log.warning("lease_already_taken", partition=self.key)
 
 
@@ -390,7 +401,3 @@ def _tls(settings: Nats) -> ssl.SSLContext | None:
     if settings.tls_cert:
         context.load_cert_chain(settings.tls_cert, settings.tls_key)
     return context
-
-
-async def _log_error(error: Exception) -> None:
-    log.warning("nats_error", error=str(error) or type(error).__name__)

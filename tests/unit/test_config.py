@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -159,12 +161,8 @@ def test_template_keys_are_those_of_the_engine() -> None:
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
 def test_no_text_breaks_the_reader(text: str) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "x.toml"
         path.write_text(text, newline="")
-        try:
-            Config.load(path, environ={}, dotenv=None)
-        except ConfigError as error:
-            assert error.mistakes
+        with contextlib.suppress(ConfigError):
+            assert isinstance(Config.load(path, environ={}, dotenv=None), Config)
