@@ -64,6 +64,8 @@ pub(crate) struct Sources {
     oldest: u32,
     newest: u32,
     changed: Vec<u32>,
+    /// Marks that had moved when they were forgotten.
+    forgotten: Vec<HighWater>,
     max: usize,
 }
 
@@ -75,6 +77,7 @@ impl Sources {
             oldest: NOBODY,
             newest: NOBODY,
             changed: Vec::new(),
+            forgotten: Vec::new(),
             max,
         }
     }
@@ -139,6 +142,9 @@ impl Sources {
         self.places.insert(mark.source.clone(), at);
         let old = std::mem::replace(&mut self.entries[at as usize].mark, mark);
         self.places.remove(&old.source);
+        if self.entries[at as usize].changed {
+            self.forgotten.push(old);
+        }
         self.link_newest(at);
         self.note_change(at);
     }
@@ -171,10 +177,13 @@ impl Sources {
         }
     }
 
-    /// Marks that moved since the last call, by stream sequence.
+    /// Last mark of every source that moved since the last call, by stream sequence; of those forgotten meanwhile too.
     pub fn take_changed(&mut self) -> Vec<HighWater> {
         let changed = std::mem::take(&mut self.changed);
-        let mut marks: Vec<_> = changed.into_iter().map(|at| self.settle(at)).collect();
+        let mut marks = std::mem::take(&mut self.forgotten);
+        marks.extend(changed.into_iter().map(|at| self.settle(at)));
+        marks.sort_unstable_by(|a, b| (&a.source, b.sequence).cmp(&(&b.source, a.sequence)));
+        marks.dedup_by(|later, first| later.source == first.source);
         marks.sort_unstable_by_key(|mark| mark.sequence);
         marks
     }
