@@ -18,6 +18,11 @@ const TOKENS_SHORT: usize = 9;
 const TOKENS_LONG: usize = 11;
 
 impl Delivery {
+    /// Whether it is the next one of its consumer and new to the stream's reader.
+    pub fn continues(&self, consumer_seq: u64, accepted: u64) -> bool {
+        self.consumer_seq == consumer_seq + 1 && self.stream_seq > accepted
+    }
+
     /// Reads `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<ns>.<pending>`,
     /// the longer form with further tokens behind (NATS ADR-15).
     pub fn parse(reply: &str) -> Option<Self> {
@@ -72,6 +77,16 @@ mod tests {
         fn anything_else_is_refused_without_a_panic(text in "(\\$JS\\.ACK\\.)?[a-z0-9.]{0,60}") {
             let _ = Delivery::parse(&text);
         }
+    }
+
+    #[test]
+    fn only_the_next_consumer_sequence_continues() {
+        let at = |stream_seq, consumer_seq| Delivery { stream_seq, consumer_seq, stored_ns: 0, pending: 0 };
+        assert!(at(8, 3).continues(2, 7));
+        assert!(at(12, 3).continues(2, 7), "sequences of the stream may jump");
+        assert!(!at(9, 4).continues(2, 7), "a message was lost on the way");
+        assert!(!at(8, 2).continues(2, 7), "it came twice");
+        assert!(!at(7, 3).continues(2, 7), "it was read before");
     }
 
     #[test]

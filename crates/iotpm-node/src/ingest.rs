@@ -35,6 +35,8 @@ const PING_AFTER: Duration = Duration::from_secs(1);
 const BATCH_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long no message may be confirmed before that becomes an error.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
+/// How long nobody may listen on a subject before that is believed.
+const NOBODY_TOLERANCE: Duration = Duration::from_secs(2);
 /// Wait before a batch that failed is sent again.
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 const CODE_BATCHES_NOT_ALLOWED: u64 = 10_205;
@@ -82,8 +84,10 @@ enum Event {
     Over { count: u64 },
     /// Something was dropped; `Over` follows.
     Gap,
-    /// A message was refused; with batches `Over` follows.
+    /// A message was refused; `Over` follows.
     Refused(String),
+    /// A message was refused, and nothing follows.
+    Denied(String),
     /// The server does not know the batch any more.
     Unknown,
     /// The stream takes no batches.
@@ -133,6 +137,7 @@ pub(crate) struct Ingest {
     flight: Option<Flight>,
     counters: IngestCounters,
     progress: Instant,
+    nobody_since: Option<Instant>,
 }
 
 impl Ingest {
@@ -148,6 +153,7 @@ impl Ingest {
             flight: None,
             counters: IngestCounters::default(),
             progress: Instant::now(),
+            nobody_since: None,
         }
     }
 
@@ -188,6 +194,7 @@ impl Ingest {
     /// The refusal or the silence that prevents it; calling again tries again.
     pub async fn flush(&mut self) -> StreamResult<()> {
         self.progress = Instant::now();
+        self.nobody_since = None;
         while !self.queue.is_empty() {
             self.transmit().await?;
             if self.unsent() == 0 {
@@ -313,8 +320,13 @@ impl Ingest {
             }
             Event::Over { count } => return self.over(count),
             Event::Gap => self.counters.gaps += 1,
-            Event::Refused(reason) => return self.refusal(reason),
-            Event::Unknown | Event::Nobody => self.abandon(),
+            Event::Refused(reason) => self.refusal(reason),
+            Event::Denied(reason) => {
+                self.refusal(reason);
+                return self.over_if_answered();
+            }
+            Event::Unknown => return self.over(0),
+            Event::Nobody => return self.nobody(),
             Event::NotBatched => {
                 self.confirm = Confirm::Each;
                 self.abandon();
@@ -334,6 +346,7 @@ impl Ingest {
         self.counters.acknowledged += confirmed;
         if confirmed > 0 {
             self.progress = Instant::now();
+            self.nobody_since = None;
         }
     }
 
@@ -348,20 +361,31 @@ impl Ingest {
         }
     }
 
-    /// Remembers a refusal. A batch is ended by the server, single messages once all in flight are answered.
-    fn refusal(&mut self, reason: String) -> StreamResult<()> {
-        let Some(flight) = &mut self.flight else { return Ok(()) };
+    /// Remembers a refusal; what was sent behind it is not waited for with a batch, but is with single messages.
+    fn refusal(&mut self, reason: String) {
+        let Some(flight) = &mut self.flight else { return };
         self.counters.refused += 1;
         flight.refusal.get_or_insert(reason);
         flight.denied += 1;
         flight.closing = true;
-        let (never_started, stored) = (!flight.started, flight.stored);
-        if never_started { self.over(stored) } else { self.over_if_answered() }
+    }
+
+    /// Nobody listens: the broker may be starting, so this is believed only after a while.
+    fn nobody(&mut self) -> StreamResult<()> {
+        self.abandon();
+        let since = *self.nobody_since.get_or_insert_with(Instant::now);
+        match self.queue.front() {
+            Some(message) if since.elapsed() > NOBODY_TOLERANCE => {
+                self.counters.refused += 1;
+                Err(refused(self.counters.acknowledged, message, "no stream takes this subject"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn over_if_answered(&mut self) -> StreamResult<()> {
         match &self.flight {
-            Some(flight) if flight.confirm == Confirm::Each && flight.denied > 0 && flight.is_answered() => {
+            Some(flight) if flight.denied > 0 && flight.is_answered() => {
                 self.over(flight.stored)
             }
             _ => Ok(()),
@@ -412,9 +436,9 @@ impl Flight {
         reply
     }
 
-    /// Every message in flight is either confirmed or refused.
+    /// Every single message in flight is either confirmed or refused; a batch ends with its first refusal.
     fn is_answered(&self) -> bool {
-        self.sent - self.stored == self.early.len() as u64 + self.denied
+        self.confirm == Confirm::Batched || self.sent - self.stored == self.early.len() as u64 + self.denied
     }
 
     fn read(&mut self, reply: &Message) -> Option<Event> {
@@ -449,6 +473,7 @@ impl Reply {
         match (self.kind.as_deref(), self.error, self.count) {
             (Some("ack"), ..) => Event::Stored { count: self.seq, every: self.msgs },
             (Some("gap"), ..) => Event::Gap,
+            (Some("err"), Some(error), _) => Event::Refused(words(&error)),
             (_, Some(error), _) => of_error(error),
             (_, None, count) => Event::Over { count: count.unwrap_or(0) },
         }
@@ -459,8 +484,12 @@ fn of_error(error: ApiError) -> Event {
     match error.err_code {
         CODE_BATCHES_NOT_ALLOWED => Event::NotBatched,
         CODE_BATCH_UNKNOWN | CODE_TOO_MANY_BATCHES => Event::Unknown,
-        code => Event::Refused(format!("{} (error {code})", error.description)),
+        _ => Event::Denied(words(&error)),
     }
+}
+
+fn words(error: &ApiError) -> String {
+    format!("{} (error {})", error.description, error.err_code)
 }
 
 async fn publish(connection: &Connection, message: Outgoing, reply: String) -> Result<(), String> {
@@ -493,5 +522,7 @@ mod tests {
         assert_eq!(event(full), Event::Refused("maximum bytes exceeded (error 10077)".into()));
         let unknown = r#"{"error":{"code":400,"err_code":10208,"description":"batch publish ID unknown"},"stream":"T","seq":0}"#;
         assert_eq!(event(unknown), Event::Unknown);
+        let denied = r#"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"T","seq":0}"#;
+        assert_eq!(event(denied), Event::Denied("maximum bytes exceeded (error 10077)".into()));
     }
 }

@@ -268,9 +268,7 @@ impl Reader {
             None => pull.delivered(),
         }
         let delivery = message.reply.as_deref().and_then(Delivery::parse);
-        let contiguous = |found: &Delivery| {
-            found.consumer_seq == pull.consumer_seq + 1 && found.stream_seq > self.position.accepted()
-        };
+        let contiguous = |found: &Delivery| found.continues(pull.consumer_seq, self.position.accepted());
         let Some(delivery) = delivery.filter(contiguous) else { return Some(self.gap(pull, message.reply.as_deref())) };
         pull.consumer_seq = delivery.consumer_seq;
         self.position.accept(&delivery);
