@@ -102,7 +102,9 @@ impl Intake<'_> {
         let mut samples = frame.samples;
         if !conversion.is_identity() {
             self.work.counters.unit_conversions += 1;
-            samples.iter_mut().for_each(|sample| *sample = conversion.apply(f64::from(*sample)) as f32);
+            for sample in &mut samples {
+                *sample = conversion.apply(f64::from(*sample)) as f32;
+            }
         }
         let frame = Waveform {
             signal,

@@ -98,20 +98,18 @@ impl PipelineOptions {
 }
 
 fn within(name: &'static str, value: usize, low: usize, high: usize, allowed: &'static str) -> Result<()> {
-    match (low..=high).contains(&value) {
-        true => Ok(()),
-        false => Err(NodeError::InvalidOption { name, value: value.to_string(), allowed }),
+    if (low..=high).contains(&value) {
+        return Ok(());
     }
+    Err(NodeError::InvalidOption { name, value: value.to_string(), allowed })
 }
 
 fn subject(name: &'static str, value: &str) -> Result<()> {
     let token = |t: &str| !t.is_empty() && !t.contains(['*', '>']) && !t.contains(char::is_whitespace);
-    match value.split('.').all(token) {
-        true => Ok(()),
-        false => {
-            Err(NodeError::InvalidOption { name, value: format!("{value:?}"), allowed: "subject tokens joined by '.'" })
-        }
+    if value.split('.').all(token) {
+        return Ok(());
     }
+    Err(NodeError::InvalidOption { name, value: format!("{value:?}"), allowed: "subject tokens joined by '.'" })
 }
 
 #[cfg(test)]

@@ -171,10 +171,10 @@ impl Pipeline {
     }
 
     fn check_known(&self, id: u32) -> Result<()> {
-        match (id as usize) < self.registry.len() {
-            true => Ok(()),
-            false => Err(CoreError::UnknownSignal { signal: id }.into()),
+        if (id as usize) < self.registry.len() {
+            return Ok(());
         }
+        Err(CoreError::UnknownSignal { signal: id }.into())
     }
 
     /// Sequence of the last message that ran; 0 before the first.
@@ -240,7 +240,7 @@ impl Pipeline {
         }
         let bytes: usize = messages.iter().map(|message| message.payload.len() + message.subject.len()).sum();
         let allowed = "at most 1 GiB in one call: pass fewer messages";
-        require(bytes <= MAX_CHUNK_BYTES, "payload bytes", bytes, allowed)
+        require(bytes <= MAX_CHUNK_BYTES, "payload bytes", &bytes, allowed)
     }
 
     fn run_checked(&mut self, messages: &[RawMessage]) -> Result<Chunk> {
@@ -415,7 +415,7 @@ impl Pipeline {
                 return Err(NodeError::LengthMismatch { name, got, expected });
             }
         }
-        require(expected <= i32::MAX as usize, "readings", expected, "at most 2147483647 in one call")?;
+        require(i32::try_from(expected).is_ok(), "readings", &expected, "at most 2147483647 in one call")?;
         if let Some((at, quality)) =
             rows.quality.into_iter().flatten().enumerate().find(|(_, q)| quality(**q).is_none())
         {
@@ -426,10 +426,10 @@ impl Pipeline {
     }
 
     fn check_sequences(&self, sequences: &[u64]) -> Result<()> {
-        let mut previous = self.position.sequence + 1;
-        for &sequence in sequences {
-            if sequence < previous {
-                return Err(NodeError::SequenceNotAscending { previous: previous.max(1) - 1, sequence });
+        let mut previous = self.position.sequence;
+        for (at, &sequence) in sequences.iter().enumerate() {
+            if sequence < previous || at == 0 && sequence == previous {
+                return Err(NodeError::SequenceNotAscending { previous, sequence });
             }
             previous = sequence;
         }
@@ -450,9 +450,9 @@ impl Pipeline {
     ) -> Result<Chunk> {
         self.check_usable()?;
         self.check_known(signal)?;
-        require(rate_hz.is_finite() && rate_hz > 0.0, "rate_hz", rate_hz, "a positive number of hertz")?;
+        require(rate_hz.is_finite() && rate_hz > 0.0, "rate_hz", &rate_hz, "a positive number of hertz")?;
         let count = samples.len();
-        require((1..=Limits::default().max_samples).contains(&count), "samples", count, "between 1 and 1048576")?;
+        require((1..=Limits::default().max_samples).contains(&count), "samples", &count, "between 1 and 1048576")?;
         let (signal, sequence) = (SignalId(signal), self.position.sequence + 1);
         let stream_time_us = stream_time_us.unwrap_or(NO_STREAM_TIME);
         let frame = Waveform { signal, start_us, rate_hz, samples, sequence, position: 0, stream_time_us };
@@ -707,6 +707,6 @@ fn invalid_quality(at: usize, quality: u8) -> NodeError {
     NodeError::InvalidArgument { name: "quality", value: format!("{quality} at row {at}"), allowed }
 }
 
-fn require(holds: bool, name: &'static str, value: impl ToString, allowed: &'static str) -> Result<()> {
+fn require(holds: bool, name: &'static str, value: &dyn ToString, allowed: &'static str) -> Result<()> {
     if holds { Ok(()) } else { Err(NodeError::InvalidArgument { name, value: value.to_string(), allowed }) }
 }

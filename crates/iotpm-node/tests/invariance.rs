@@ -204,7 +204,9 @@ fn run(pipeline: &mut Pipeline, messages: &[RawMessage], cuts: &[Index]) -> Vec<
 
 fn all_rows(chunks: &[Chunk]) -> Rows {
     let mut rows = Rows::default();
-    chunks.iter().for_each(|chunk| rows.add(chunk));
+    for chunk in chunks {
+        rows.add(chunk);
+    }
     rows
 }
 

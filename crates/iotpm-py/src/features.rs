@@ -18,14 +18,14 @@ pub fn feature_names() -> [&'static str; 17] {
     WindowFeatures::NAMES
 }
 
-fn invalid(name: &'static str, value: impl ToString, allowed: &'static str) -> CoreError {
+fn invalid(name: &'static str, value: &dyn ToString, allowed: &'static str) -> CoreError {
     CoreError::InvalidParameter { name, value: value.to_string(), allowed }
 }
 
 fn check_finite(values: &[f64]) -> Result<(), CoreError> {
     match values.iter().find(|value| !value.is_finite()) {
         None => Ok(()),
-        Some(value) => Err(invalid("x", value, "finite; leave bad samples out")),
+        Some(value) => Err(invalid("x", &value, "finite; leave bad samples out")),
     }
 }
 
@@ -33,7 +33,7 @@ fn check_rate(rate_hz: f64) -> Result<(), CoreError> {
     if rate_hz.is_finite() && rate_hz > 0.0 {
         Ok(())
     } else {
-        Err(invalid("rate_hz", rate_hz, "a positive number of hertz"))
+        Err(invalid("rate_hz", &rate_hz, "a positive number of hertz"))
     }
 }
 
@@ -86,8 +86,11 @@ pub fn psd<'py>(
 fn spectra(x: &[f64], samples: usize, rate_hz: f64, window: Window, scaling: Scaling) -> Result<Vec<f64>, CoreError> {
     check_finite(x)?;
     check_rate(rate_hz)?;
+    if samples == 0 {
+        return Err(invalid("samples", &samples, "at least 1"));
+    }
     let (mut planner, mut line, mut lines) = (SpectrumPlanner::new(), Vec::new(), Vec::new());
-    for row in x.chunks_exact(samples.max(1)) {
+    for row in x.chunks_exact(samples) {
         planner.psd(row, rate_hz, window, scaling, &mut line)?;
         lines.extend_from_slice(&line);
     }
@@ -98,7 +101,7 @@ fn window_of(name: &str) -> Result<Window, CoreError> {
     match name {
         "hann" => Ok(Window::Hann),
         "boxcar" => Ok(Window::Boxcar),
-        _ => Err(invalid("window", name, "hann or boxcar")),
+        _ => Err(invalid("window", &name, "hann or boxcar")),
     }
 }
 
@@ -106,7 +109,7 @@ fn scaling_of(name: &str) -> Result<Scaling, CoreError> {
     match name {
         "density" => Ok(Scaling::Density),
         "spectrum" => Ok(Scaling::Spectrum),
-        _ => Err(invalid("scaling", name, "density or spectrum")),
+        _ => Err(invalid("scaling", &name, "density or spectrum")),
     }
 }
 
@@ -128,13 +131,13 @@ pub fn modified_z<'py>(
 fn modified_z_scores(x: &[f64], window: usize, boundary: f64, resolution: f64) -> Result<Vec<f64>, CoreError> {
     check_finite(x)?;
     if !(2..=1_000_000).contains(&window) {
-        return Err(invalid("window", window, "between 2 and 1000000 values"));
+        return Err(invalid("window", &window, "between 2 and 1000000 values"));
     }
     if !(boundary.is_finite() && boundary > 0.0) {
-        return Err(invalid("boundary", boundary, "a positive number"));
+        return Err(invalid("boundary", &boundary, "a positive number"));
     }
     if !(resolution.is_finite() && resolution >= 0.0) {
-        return Err(invalid("resolution", resolution, "0 or a positive number"));
+        return Err(invalid("resolution", &resolution, "0 or a positive number"));
     }
     let mut before = RollingWindow::new(window);
     let score = |x: &f64| {
