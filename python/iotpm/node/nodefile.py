@@ -33,7 +33,7 @@ class NodeFile(msgspec.Struct, kw_only=True):
             found = msgspec.json.decode(cls.path(data_dir).read_bytes(), type=cls)
         except (OSError, msgspec.DecodeError):
             return None
-        return None if found.identity.is_dead else found
+        return None if found.identity.is_dead() else found
 
     def write(self, data_dir: Path) -> None:
         """Put it in place at once, so that nobody reads half of it."""
