@@ -200,7 +200,7 @@ class Template(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     modified_z_window: Annotated[int, Meta(ge=8, le=100_000, description="readings of the rolling median")] = 100
     modified_z_boundary: Annotated[float, Meta(ge=0.1, le=1e6, description="boundary of the modified z-score")] = 3.5
     ema_span: Annotated[int, Meta(ge=8, le=10_000_000, description="memory of the baseline, readings")] = 500
-    ema_boundary: Annotated[float, Meta(ge=0.1, le=1e6, description="boundary in standard deviations")] = 6.0
+    ema_boundary: Annotated[float, Meta(ge=0.1, le=1e6, description="boundary in standard deviations")] = 5.0
     flatline_readings: Annotated[int, Meta(ge=3, le=1_000_000, description="identical readings of a stuck sensor")] = 30
     detectors: Annotated[
         list[DetectorName] | None,

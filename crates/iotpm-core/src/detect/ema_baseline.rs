@@ -9,8 +9,9 @@ use crate::{Maturity, settings::Settings};
 const FAST_SHARE: f64 = 1.0 / 25.0;
 /// The deviation's memory in baseline spans: it must outlast the swings it measures.
 const DEVIATION_SPANS: f64 = 2.0;
-/// A departure counts at most this many deviations when the deviation learns from it, and beyond that with a fraction of
-/// the weight, so that a fault hardly widens its own boundary while a swing that stays wider is learned in the end.
+/// A departure counts at most this many deviations when the deviation learns from it, and beyond that baseline and
+/// deviation learn with a fraction of the weight: a fault hardly moves its own boundary, and its end is no departure to
+/// the other side, while what stays is learned in the end.
 const LEARNED_DEVIATIONS_MAX: f64 = 2.0;
 const OUTLYING_WEIGHT: f64 = 1.0 / 8.0;
 
@@ -40,11 +41,11 @@ impl EmaBaseline {
         self.readings += 1;
         let weight = |span: f64| (2.0 / (span + 1.0)).max(1.0 / self.readings as f64);
         self.fast += weight((span * FAST_SHARE).max(3.0)) * (sample.value - self.fast);
-        self.slow += weight(span) * (sample.value - self.slow);
         let square = (self.fast - self.slow).powi(2);
         let most = LEARNED_DEVIATIONS_MAX.powi(2) * self.mean_square;
         let outlying = self.readings as f64 > span && square > most;
         let (counted, share) = if outlying { (most, OUTLYING_WEIGHT) } else { (square, 1.0) };
+        self.slow += share * weight(span) * (sample.value - self.slow);
         self.mean_square += share * weight(DEVIATION_SPANS * span) * (counted - self.mean_square);
     }
 }
