@@ -35,7 +35,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STREAM_EXISTS = 10058
 _NO_ROOM = 10047
 # What may be changed on a stream that exists without losing or reinterpreting messages.
-_ADJUSTABLE = ("max_bytes", "max_age", "duplicate_window", "allow_direct", "allow_atomic")
+_ADJUSTABLE = ("max_bytes", "max_age", "duplicate_window", "allow_direct", "allow_atomic", "allow_batched")
 _FIXED = ("storage", "retention", "discard", "subjects", "num_replicas")
 
 
@@ -144,6 +144,9 @@ def raw_stream_config(names: Names, settings: Stream) -> StreamConfig:
         num_replicas=settings.replicas,
         allow_direct=True,
         allow_atomic=True,
+        # Producers that number their messages need the order kept when one is refused or dropped on the way: with
+        # single acknowledgements a later one may be stored first, and the earlier one then counts as a repeat.
+        allow_batched=True,
     )
 
 

@@ -275,7 +275,7 @@ class Node:
         return sender
 
     def _repeat_periodic_work(self) -> None:
-        if not self.names.virtual_time:
+        if not self.names.virtual_time and (self._harness is None or self._harness.ticks):
             self.control.every(TICK_S, self._tick)
         self.control.every(self.config.node.lease_ttl_s / 3, self._renew)
         self.control.every(PURGE_CHECK_S, self._purge)

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     from iotpm.store.database import Database
 
-DIGESTED = ("readings", "late_readings", "windows", "waveforms", "scores", "anomaly_log", "dead_letters", "signals")
+DIGESTED = (
+    "readings",
+    "late_readings",
+    "windows",
+    "waveforms",
+    "scores",
+    "anomaly_log",
+    "outbox",
+    "dead_letters",
+    "signals",
+)
 _NOT_COMPARED = frozenset({"stored_at", "cause_time", "id"})
 
 
