@@ -72,7 +72,7 @@ impl ConnectionOptions {
     /// # Errors
     /// [`StreamError::InvalidOption`] with the parser's words.
     pub fn from_json(json: &str) -> StreamResult<Self> {
-        serde_json::from_str(json).map_err(|error| invalid("connection", json, &error))
+        serde_json::from_str(json).map_err(|error| invalid("connection", &json, &error))
     }
 
     /// The URL without user and password.
@@ -109,7 +109,7 @@ impl ConnectionOptions {
             .read_buffer_capacity(u16::MAX)
             .event_callback(move |event| count(&counters, &event));
         if let Some(path) = &self.credentials_file {
-            let refused = |error| invalid("credentials_file", path.display(), &error);
+            let refused = |error| invalid("credentials_file", &path.display(), &error);
             options = options.credentials_file(path).await.map_err(refused)?;
         }
         if let Some(path) = &self.nkey_file {
@@ -127,18 +127,18 @@ impl ConnectionOptions {
                 Ok(options.add_client_certificate(certificate.clone(), key.clone()).require_tls(true))
             }
             (None, None) => Ok(options),
-            (Some(path), None) => Err(invalid("tls_cert", path.display(), &"tls_key is missing")),
-            (None, Some(path)) => Err(invalid("tls_key", path.display(), &"tls_cert is missing")),
+            (Some(path), None) => Err(invalid("tls_cert", &path.display(), &"tls_key is missing")),
+            (None, Some(path)) => Err(invalid("tls_key", &path.display(), &"tls_cert is missing")),
         }
     }
 }
 
-pub(crate) fn invalid(name: &'static str, value: impl ToString, reason: &dyn ToString) -> StreamError {
+pub(crate) fn invalid(name: &'static str, value: &dyn ToString, reason: &dyn ToString) -> StreamError {
     StreamError::InvalidOption { name, value: value.to_string(), reason: reason.to_string() }
 }
 
 fn read_seed(path: &PathBuf) -> StreamResult<String> {
-    let seed = std::fs::read_to_string(path).map_err(|error| invalid("nkey_file", path.display(), &error))?;
+    let seed = std::fs::read_to_string(path).map_err(|error| invalid("nkey_file", &path.display(), &error))?;
     Ok(seed.trim().to_owned())
 }
 

@@ -34,12 +34,7 @@ pub struct Drained {
 ///
 /// # Errors
 /// If the server or the stream is not there, or fewer messages arrive within `limit`.
-pub fn drain_only(
-    options: &ConnectionOptions,
-    stream: &str,
-    messages: u64,
-    limit: Duration,
-) -> StreamResult<Drained> {
+pub fn drain_only(options: &ConnectionOptions, stream: &str, messages: u64, limit: Duration) -> StreamResult<Drained> {
     runtime()?.block_on(async {
         let connection = options.connect("iotpm-drain-only").await?;
         let start_sequence = connection.stream_info(stream).await?.state.first_seq;

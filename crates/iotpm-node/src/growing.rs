@@ -108,15 +108,7 @@ mod tests {
 
     fn message(payload: &'static str, headers: Option<HeaderMap>) -> Message {
         let (status, description) = (None, None);
-        Message {
-            subject: "s".into(),
-            reply: None,
-            payload: payload.into(),
-            headers,
-            status,
-            description,
-            length: 0,
-        }
+        Message { subject: "s".into(), reply: None, payload: payload.into(), headers, status, description, length: 0 }
     }
 
     fn at(stream_seq: u64) -> Delivery {

@@ -113,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quantiles_lie_within_a_bucket_of_the_exact_ones(mut values in prop::collection::vec(1e-3f64..900.0, 1..300)) {
+        fn quantiles_are_exact_to_a_bucket(mut values in prop::collection::vec(1e-3f64..900.0, 1..300)) {
             let histogram = Histogram::seconds();
             values.iter().for_each(|value| histogram.record(*value));
             values.sort_by(f64::total_cmp);

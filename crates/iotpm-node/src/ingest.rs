@@ -236,7 +236,9 @@ impl Ingest {
         flight.closing = true;
         let end = Outgoing { subject: message.subject.clone(), payload: Bytes::new(), headers: None };
         let reply = flight.reply(flight.sent + 1, 3);
-        publish(&self.connection, end, reply).await.map_err(|reason| self.connection.failed("publishing".into(), &reason))
+        publish(&self.connection, end, reply)
+            .await
+            .map_err(|reason| self.connection.failed("publishing".into(), &reason))
     }
 
     /// Takes the confirmations that are here already.
@@ -385,9 +387,7 @@ impl Ingest {
 
     fn over_if_answered(&mut self) -> StreamResult<()> {
         match &self.flight {
-            Some(flight) if flight.denied > 0 && flight.is_answered() => {
-                self.over(flight.stored)
-            }
+            Some(flight) if flight.denied > 0 && flight.is_answered() => self.over(flight.stored),
             _ => Ok(()),
         }
     }
@@ -457,7 +457,7 @@ impl Flight {
 
     fn of_one(&mut self, number: u64, reply: Reply) -> Event {
         if let Some(error) = reply.error {
-            return of_error(error);
+            return of_error(&error);
         }
         self.early.insert(number);
         let mut count = self.stored;
@@ -474,17 +474,17 @@ impl Reply {
             (Some("ack"), ..) => Event::Stored { count: self.seq, every: self.msgs },
             (Some("gap"), ..) => Event::Gap,
             (Some("err"), Some(error), _) => Event::Refused(words(&error)),
-            (_, Some(error), _) => of_error(error),
+            (_, Some(error), _) => of_error(&error),
             (_, None, count) => Event::Over { count: count.unwrap_or(0) },
         }
     }
 }
 
-fn of_error(error: ApiError) -> Event {
+fn of_error(error: &ApiError) -> Event {
     match error.err_code {
         CODE_BATCHES_NOT_ALLOWED => Event::NotBatched,
         CODE_BATCH_UNKNOWN | CODE_TOO_MANY_BATCHES => Event::Unknown,
-        _ => Event::Denied(words(&error)),
+        _ => Event::Denied(words(error)),
     }
 }
 
@@ -518,11 +518,14 @@ mod tests {
         assert_eq!(event(r#"{"type":"ack","seq":10,"msgs":5}"#), Event::Stored { count: 10, every: 5 });
         assert_eq!(event(r#"{"type":"gap","last_seq":3,"seq":4}"#), Event::Gap);
         assert_eq!(event(r#"{"stream":"T","seq":14,"batch":"b","count":2}"#), Event::Over { count: 2 });
-        let full = r#"{"type":"err","seq":8,"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}}"#;
+        let full =
+            r#"{"type":"err","seq":8,"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}}"#;
         assert_eq!(event(full), Event::Refused("maximum bytes exceeded (error 10077)".into()));
-        let unknown = r#"{"error":{"code":400,"err_code":10208,"description":"batch publish ID unknown"},"stream":"T","seq":0}"#;
+        let unknown =
+            r#"{"error":{"code":400,"err_code":10208,"description":"batch publish ID unknown"},"stream":"T","seq":0}"#;
         assert_eq!(event(unknown), Event::Unknown);
-        let denied = r#"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"T","seq":0}"#;
+        let denied =
+            r#"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"T","seq":0}"#;
         assert_eq!(event(denied), Event::Denied("maximum bytes exceeded (error 10077)".into()));
     }
 }

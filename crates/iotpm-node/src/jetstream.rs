@@ -18,8 +18,6 @@ pub struct StreamInfo {
     pub created: String,
     /// Its extent.
     pub state: StreamState,
-    /// Its settings, as far as we look at them.
-    pub config: StreamConfig,
 }
 
 /// The extent of a stream.
@@ -31,18 +29,6 @@ pub struct StreamState {
     pub first_seq: u64,
     /// Last sequence ever given.
     pub last_seq: u64,
-}
-
-/// Settings of a stream that matter to a publisher.
-#[derive(Clone, Debug, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the server's names")]
-pub struct StreamConfig {
-    /// Atomic batches are allowed.
-    #[serde(default)]
-    pub allow_atomic: bool,
-    /// Fast-ingest batches are allowed.
-    #[serde(default)]
-    pub allow_batched: bool,
 }
 
 /// A message as stored.
@@ -218,6 +204,7 @@ mod tests {
     #[test]
     fn an_error_answer_is_not_taken_for_success() {
         let text = r#"{"type":"x","error":{"code":404,"err_code":10059,"description":"stream not found"}}"#;
-        assert!(matches!(serde_json::from_str(text), Ok(Answer::<serde_json::Value>::Error { error }) if error.err_code == 10_059));
+        assert!(matches!(serde_json::from_str::<Answer<serde_json::Value>>(text), Ok(Answer::Error { error }) if
+                error.err_code == CODE_STREAM_NOT_FOUND));
     }
 }

@@ -152,13 +152,13 @@ impl LoadOptions {
     /// # Errors
     /// With the parser's words, or naming the option out of range.
     pub fn from_json(json: &str) -> StreamResult<Self> {
-        let options: Self = serde_json::from_str(json).map_err(|error| invalid("load options", json, &error))?;
+        let options: Self = serde_json::from_str(json).map_err(|error| invalid("load options", &json, &error))?;
         options.check()?;
         Ok(options)
     }
 
     fn check(&self) -> StreamResult<()> {
-        let refuse = |name, value: &dyn ToString, reason: &str| Err(invalid(name, value.to_string(), &reason));
+        let refuse = |name, value: &dyn ToString, reason: &str| Err(invalid(name, value, &reason));
         match self {
             Self { signals: 0, .. } => refuse("signals", &0, "must be 1 or more"),
             Self { assets, signals, .. } if *assets == 0 || assets > signals => {
@@ -185,7 +185,14 @@ impl LoadGenerator {
     pub fn new(connection: ConnectionOptions, options: LoadOptions) -> StreamResult<Self> {
         options.check()?;
         let fleet = Fleet::new(&options);
-        Ok(Self { connection, fleet, frame: FrameWriter::new(&options), options, readings: Vec::new(), next_message: 0 })
+        Ok(Self {
+            connection,
+            fleet,
+            frame: FrameWriter::new(&options),
+            options,
+            readings: Vec::new(),
+            next_message: 0,
+        })
     }
 
     /// Sends until `until`, then waits for every confirmation.
@@ -194,7 +201,7 @@ impl LoadGenerator {
     /// If the server cannot be reached, or refuses a message.
     pub fn run(&mut self, until: Until) -> StreamResult<LoadReport> {
         if until == Until::default() {
-            return Err(invalid("run", "neither", &"give seconds, messages or both"));
+            return Err(invalid("run", &"neither", &"give seconds, messages or both"));
         }
         runtime()?.block_on(self.run_connected(until))
     }

@@ -309,10 +309,7 @@ impl Outbox {
         self.note(&error);
         let missing = matches!(error, StreamError::StreamMissing { .. });
         let since = missing_since.get_or_insert_with(Instant::now);
-        match error.is_transient() || (missing && since.elapsed() < MISSING_TOLERANCE) {
-            true => Ok(()),
-            false => Err(error),
-        }
+        if error.is_transient() || (missing && since.elapsed() < MISSING_TOLERANCE) { Ok(()) } else { Err(error) }
     }
 
     fn resume_at(&mut self, found: Stand) -> StreamResult<()> {
@@ -337,10 +334,7 @@ async fn next_ack(acks: &mut Option<(String, Subscriber)>) -> Option<Message> {
     timeout(ACK_TIMEOUT, subscriber.next()).await.ok().flatten()
 }
 
-async fn subscribe<'a>(
-    connection: &Connection,
-    acks: &'a mut Option<(String, Subscriber)>,
-) -> StreamResult<&'a str> {
+async fn subscribe<'a>(connection: &Connection, acks: &'a mut Option<(String, Subscriber)>) -> StreamResult<&'a str> {
     if acks.is_none() {
         let inbox = connection.client.new_inbox();
         let subscriber = connection.client.subscribe(format!("{inbox}.*")).await;

@@ -182,8 +182,7 @@ impl DataPlane {
         let mut waiting = events;
         loop {
             match sender.try_send(waiting) {
-                Ok(()) => return self.shared.outcome(),
-                Err(mpsc::error::TrySendError::Closed(_)) => return self.shared.outcome(),
+                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return self.shared.outcome(),
                 Err(mpsc::error::TrySendError::Full(events)) => waiting = events,
             }
             if self.mode() == Mode::Stop {
@@ -443,11 +442,7 @@ impl Threads<'_> {
     }
 
     /// Whatever ends a thread badly is kept as the plane's failure and stops the others.
-    fn spawn(
-        &self,
-        name: &'static str,
-        work: impl FnOnce() -> Result<()> + Send + 'static,
-    ) -> Result<JoinHandle<()>> {
+    fn spawn(&self, name: &'static str, work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandle<()>> {
         let (shared, control) = (Arc::clone(&self.plane.shared), self.control.clone());
         let supervised = move || {
             let outcome = catch_unwind(AssertUnwindSafe(work));
@@ -490,10 +485,8 @@ fn run_chunk(pipeline: &Mutex<Pipeline>, shared: &Shared, messages: &[RawMessage
     let begin = Instant::now();
     let mut pipeline = pipeline.lock().map_err(|_| panicked("pipeline", "in an earlier chunk"))?;
     let chunk = pipeline.run(messages)?;
-    let captured = match shared.snapshot_requested.swap(false, Relaxed) {
-        true => Some(pipeline.snapshot()?),
-        false => None,
-    };
+    let wanted = shared.snapshot_requested.swap(false, Relaxed);
+    let captured = wanted.then(|| pipeline.snapshot()).transpose()?;
     drop(pipeline);
     shared.chunk_messages.record(messages.len() as f64);
     shared.pipeline_seconds.record(begin.elapsed().as_secs_f64());

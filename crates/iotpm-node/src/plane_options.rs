@@ -117,11 +117,12 @@ fn parse<T: serde::de::DeserializeOwned>(keys: Map<String, Value>) -> Result<T> 
     serde_json::from_value(Value::Object(given)).map_err(|error| invalid(&error))
 }
 
-fn within<T: PartialOrd + ToString>(name: &'static str, value: T, low: T, high: T, allowed: &'static str) -> Result<()> {
-    match (low..=high).contains(&value) {
-        true => Ok(()),
-        false => Err(NodeError::InvalidOption { name, value: value.to_string(), allowed }),
-    }
+fn within<T>(name: &'static str, value: T, low: T, high: T, allowed: &'static str) -> Result<()>
+where
+    T: PartialOrd + ToString + Copy,
+{
+    let fits = (low..=high).contains(&value);
+    if fits { Ok(()) } else { Err(NodeError::InvalidOption { name, value: value.to_string(), allowed }) }
 }
 
 #[cfg(test)]

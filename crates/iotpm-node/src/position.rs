@@ -72,10 +72,10 @@ impl Position {
             return Err(StreamError::StreamShrunk { stream, last_sequence, accepted });
         }
         let (first_sequence, needed) = (info.state.first_seq, self.gap_from.unwrap_or(accepted + 1));
-        match first_sequence > needed {
-            true => Err(StreamError::MessagesRemoved { stream, first_sequence, needed }),
-            false => Ok(()),
+        if first_sequence > needed {
+            return Err(StreamError::MessagesRemoved { stream, first_sequence, needed });
         }
+        Ok(())
     }
 
     async fn check_last_message(&self, connection: &Connection, expected_ns: i64) -> StreamResult<()> {
@@ -92,13 +92,12 @@ impl Position {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jetstream::{StreamConfig, StreamState};
+    use crate::jetstream::StreamState;
 
     fn info(created: &str, first_seq: u64, last_seq: u64) -> StreamInfo {
         StreamInfo {
             created: created.into(),
             state: StreamState { messages: (last_seq + 1).saturating_sub(first_seq), first_seq, last_seq },
-            config: StreamConfig { allow_atomic: false, allow_batched: false },
         }
     }
 

@@ -5,10 +5,7 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
 use serde_json::json;
 
-use crate::{
-    connection::Connection,
-    stream_error::StreamResult,
-};
+use crate::{connection::Connection, stream_error::StreamResult};
 
 /// Messages asked for by one request.
 const BATCH: u64 = 10_000;
@@ -142,10 +139,7 @@ fn read_status(code: StatusCode, description: Option<&str>, headers: Option<&Hea
         409 => ["Message Size Exceeds MaxBytes", "Batch Completed"].iter().any(|known| text.contains(known)),
         _ => false,
     };
-    match ends_request {
-        true => Status::Ended(undelivered(headers)),
-        false => Status::Lost(format!("{} {text}", code.as_u16())),
-    }
+    if ends_request { Status::Ended(undelivered(headers)) } else { Status::Lost(format!("{} {text}", code.as_u16())) }
 }
 
 fn undelivered(headers: Option<&HeaderMap>) -> u64 {

@@ -56,8 +56,10 @@ pub enum StreamError {
         server: String,
     },
     /// The stream is not the one that was read so far.
-    #[error("stream {stream} was re-created: created {found}, read so far was the one of {expected}; \
-             continue with --new-epoch REASON")]
+    #[error(
+        "stream {stream} was re-created: created {found}, read so far was the one of {expected}; \
+             continue with --new-epoch REASON"
+    )]
     StreamRecreated {
         /// The stream.
         stream: String,
@@ -67,8 +69,10 @@ pub enum StreamError {
         found: String,
     },
     /// The stream ends before what was already read from it.
-    #[error("stream {stream} went backwards: its last sequence is {last_sequence}, but {accepted} was already read; \
-             the broker lost acknowledged messages: continue with --new-epoch REASON")]
+    #[error(
+        "stream {stream} went backwards: its last sequence is {last_sequence}, but {accepted} was already read; \
+             the broker lost acknowledged messages: continue with --new-epoch REASON"
+    )]
     StreamShrunk {
         /// The stream.
         stream: String,
@@ -89,8 +93,10 @@ pub enum StreamError {
         needed: u64,
     },
     /// A message that was already read is gone or another one.
-    #[error("stream {stream}: message {sequence} was stored at {expected_ns} ns when it was read, now {found}; \
-             the stream was changed: continue with --new-epoch REASON")]
+    #[error(
+        "stream {stream}: message {sequence} was stored at {expected_ns} ns when it was read, now {found}; \
+             the stream was changed: continue with --new-epoch REASON"
+    )]
     MessageChanged {
         /// The stream.
         stream: String,

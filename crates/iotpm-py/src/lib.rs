@@ -1,5 +1,6 @@
 //! Python extension module `iotpm._core`: the only user of `PyO3`. Classes are frozen, the GIL is released around work,
 //! arrays are copied in first, and one function maps errors to the exceptions of `iotpm.errors`.
+#![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
 mod bench;
 mod crossings;
@@ -7,7 +8,10 @@ mod engine;
 mod errors;
 mod features;
 mod input;
+mod load;
 mod output;
+mod plane;
+mod publisher;
 mod tables;
 
 #[pyo3::pymodule]
@@ -18,7 +22,10 @@ mod _core {
         crossings::crossings,
         engine::{Engine, message_hash},
         features::{feature_names, modified_z, psd, window_features},
+        load::LoadGenerator,
         output::Output,
+        plane::{Chunk, DataPlane, drain_only},
+        publisher::Publisher,
         tables::Table,
     };
 }

@@ -81,5 +81,9 @@ impl Publisher {
 }
 
 fn same_length(name: &str, got: usize, expected: usize) -> PyResult<()> {
-    if got == expected { Ok(()) } else { Err(input(format!("{name} has {got} values: must have {expected}, as subjects"))) }
+    if got == expected {
+        Ok(())
+    } else {
+        Err(input(format!("{name} has {got} values: must have {expected}, as subjects")))
+    }
 }

@@ -93,8 +93,7 @@ impl FrameWriter {
 fn arrow(fleet: &Fleet, readings: &[Generated]) -> Bytes {
     let times = Int64Array::from_iter_values(readings.iter().map(|reading| reading.time_us));
     let values = Float64Array::from_iter_values(readings.iter().map(|reading| reading.value));
-    let metrics =
-        StringArray::from_iter_values(readings.iter().map(|reading| &fleet.signals[reading.signal].metric));
+    let metrics = StringArray::from_iter_values(readings.iter().map(|reading| &fleet.signals[reading.signal].metric));
     let columns: [(&str, ArrayRef); 3] =
         [("timestamp", Arc::new(times)), ("value", Arc::new(values)), ("metric", Arc::new(metrics))];
     let encode = || -> Result<Vec<u8>, arrow_schema::ArrowError> {
@@ -114,8 +113,14 @@ mod tests {
     use super::*;
 
     fn frames(format: LoadFormat, readings_per_message: usize) -> (Fleet, FrameWriter) {
-        let options =
-            LoadOptions { signals: 6, assets: 2, format, readings_per_message, start_us: Some(1_767_323_045_000_000), ..Default::default() };
+        let options = LoadOptions {
+            signals: 6,
+            assets: 2,
+            format,
+            readings_per_message,
+            start_us: Some(1_767_323_045_000_000),
+            ..Default::default()
+        };
         (Fleet::new(&options), FrameWriter::new(&options))
     }
 

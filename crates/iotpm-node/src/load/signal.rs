@@ -97,7 +97,7 @@ impl Fleet {
 
     /// Signals are read one after the other within an interval.
     fn event_time_us(&self, signal: usize, step: u64) -> i64 {
-        let phase = self.options.interval_us as i128 * signal as i128 / self.options.signals as i128;
+        let phase = i128::from(self.options.interval_us) * signal as i128 / self.options.signals as i128;
         self.options.start_us.unwrap_or(0) + step as i64 * self.options.interval_us + phase as i64
     }
 
@@ -166,8 +166,14 @@ mod tests {
     #[test]
     fn every_signal_is_sampled_evenly_in_event_time() {
         for (format, readings_per_message) in [(LoadFormat::Json, 1), (LoadFormat::JsonArray, 7)] {
-            let options =
-                LoadOptions { signals: 10, assets: 4, format, readings_per_message, start_us: Some(0), ..Default::default() };
+            let options = LoadOptions {
+                signals: 10,
+                assets: 4,
+                format,
+                readings_per_message,
+                start_us: Some(0),
+                ..Default::default()
+            };
             let times = times_by_signal(&options, 400);
             assert_eq!(times.len(), 10);
             for of_signal in times.values() {
@@ -179,7 +185,14 @@ mod tests {
 
     #[test]
     fn spikes_are_recorded_as_sent() {
-        let options = LoadOptions { signals: 3, assets: 1, spike_every: 50, spike_after: 10, start_us: Some(0), ..Default::default() };
+        let options = LoadOptions {
+            signals: 3,
+            assets: 1,
+            spike_every: 50,
+            spike_after: 10,
+            start_us: Some(0),
+            ..Default::default()
+        };
         let (mut fleet, mut spikes, mut sent) = (Fleet::new(&options), Vec::new(), Vec::new());
         for message in 0..300 {
             sent.extend(fleet.message(message, None, &mut spikes, Vec::new()));
