@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotpm.config import Config, Nats, Node, Stream, Template, example_toml
+from iotpm.config import Config, Nats, Node, Stream, Template, example
 from iotpm.errors import ConfigError
 
 
@@ -36,18 +36,18 @@ def test_without_a_file_the_defaults_hold() -> None:
 
 
 def test_example_has_every_key_and_loads_to_the_defaults(tmp_path: Path) -> None:
-    config = load(tmp_path, example_toml())
+    config = load(tmp_path, example())
     assert config.templates == (Template(),)
     assert Config(
         **{name: getattr(config, name) for name in ("nats", "stream", "node", "store", "webhook", "limits")}
     ) == (Config())
     for struct in (Nats, Stream, Node, Template):
         for key in struct.__struct_encode_fields__:
-            assert re.search(rf"^(# )?{key} = |^\[template\.{key}\]", example_toml(), re.M), key
+            assert re.search(rf"^(# )?{key} = |^\[template\.{key}\]", example(), re.M), key
 
 
 def test_samples_of_the_example_are_valid_too(tmp_path: Path) -> None:
-    text = re.sub(r"^# (\w+ = )", r"\1", example_toml(), flags=re.M)
+    text = re.sub(r"^# (\w+ = )", r"\1", example(), flags=re.M)
     text = text.replace('url = ""', 'url = "nats://h:4222"', 1).replace("mqtt_port = 1883\n", "")
     config = load(tmp_path, text)
     assert config.templates[0].limits.hi_hi == 95.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
-from iotpm.config.example import example
+from iotpm.config.commented import commented
 from iotpm.config.load import Overrides, read
 from iotpm.config.mistakes import Mistake
 from iotpm.config.model import AlarmLimits, Limits, Nats, Node, Section, Store, Stream, Template, Webhook
@@ -35,7 +35,7 @@ __all__ = [
     "Stream",
     "Template",
     "Webhook",
-    "example_toml",
+    "example",
 ]
 
 
@@ -93,6 +93,6 @@ class Config(Section, frozen=True, kw_only=True, rename={"templates": "template"
         return hashlib.sha256(self.templates_json().encode()).hexdigest()
 
 
-def example_toml() -> str:
+def example() -> str:
     """A commented TOML text with every key, its default, range and unit; loading it gives the defaults."""
-    return example(Config)
+    return commented(Config)

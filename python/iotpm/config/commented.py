@@ -19,7 +19,7 @@ _HEAD = """\
 """
 
 
-def example(model: type[msgspec.Struct]) -> str:
+def commented(model: type[msgspec.Struct]) -> str:
     """Commented TOML of all keys of `model`."""
     blocks = [_HEAD]
     for name, struct, repeated in _sections(model):
