@@ -155,6 +155,13 @@ class Score:
     alarms: int
     random_recall: float | None
     random_precision: float | None
+    asset_hours: float
+    """Assets times the length of the run: unlike precision, false alarms over these do not hang on the rate of faults."""
+
+    @property
+    def false_per_asset_hour(self) -> float | None:
+        """False alarms per asset and hour; None for an empty run."""
+        return len(self.verdict.false) / self.asset_hours if self.asset_hours else None
 
     def by_kind(self) -> dict[str, tuple[int, int]]:
         """(found, counted) for each kind of fault that was counted."""
@@ -184,6 +191,7 @@ class Score:
             "precision": _rounded(v.precision),
             "random_recall": _rounded(self.random_recall),
             "random_precision": _rounded(self.random_precision),
+            "false_per_asset_hour": _rounded(self.false_per_asset_hour),
             "by_kind": {kind: {"found": f, "counted": n} for kind, (f, n) in self.by_kind().items()},
             "false_by_kind": self.false_by_kind(),
         }
@@ -205,4 +213,5 @@ def score_run(
     """Judges the alarms from `start_us` (the end of the pre-roll) on, beside the control of as many random ones."""
     judged = [alarm for alarm in alarms if alarm.time_us >= start_us]
     recall, precision = random_control(faults, signals, len(judged), start_us, end_us, rule, seed)
-    return Score(judge(faults, judged, end_us, rule), len(judged), recall, precision)
+    asset_hours = len({asset_of(signal) for signal in signals}) * max(0, end_us - start_us) / 3.6e9
+    return Score(judge(faults, judged, end_us, rule), len(judged), recall, precision, asset_hours)

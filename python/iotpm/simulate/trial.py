@@ -61,7 +61,8 @@ def report_lines(score: Score) -> Iterable[str]:
     numbers = score.to_dict()
     yield (
         f"recall {numbers['recall']} ({numbers['found']} of {numbers['counted']} faults), precision {numbers['precision']}"
-        f" ({numbers['false']} false, {numbers['neither']} neither); random alarms, as many: recall"
+        f" ({numbers['false']} false, {numbers['neither']} neither,"
+        f" {numbers['false_per_asset_hour']} false per asset and hour); random alarms, as many: recall"
         f" {numbers['random_recall']}, precision {numbers['random_precision']}"
     )
     yield from (f"  {kind:12} {found:4} of {counted:4} found" for kind, (found, counted) in score.by_kind().items())
