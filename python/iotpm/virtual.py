@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from . import subjects
+from .subjects import END, Names, live
 
 if TYPE_CHECKING:
     from ._core import Output
 
-EMBEDDED: Final = subjects.live()
+EMBEDDED: Final = live()
 """Names that `iotpm.Engine` understands; payloads and rows are those of a stream of any other name."""
 
 RAW_BATCH: Final = 5_000
@@ -59,13 +59,13 @@ class Messages:
         counts = self.counts[begin:end]
         return Messages(self.subjects[begin:end], self.payloads[begin:end], self.stream_times_us[begin:end], counts)
 
-    def tick(self, names: subjects.Names, stream_time_us: int) -> None:
+    def tick(self, names: Names, stream_time_us: int) -> None:
         """Appends a tick."""
         self.add(names.tick, b"", stream_time_us)
 
-    def end(self, names: subjects.Names, stream_time_us: int) -> None:
+    def end(self, names: Names, stream_time_us: int) -> None:
         """Appends the control message that ends the series."""
-        self.add(names.control(subjects.END), b"", stream_time_us)
+        self.add(names.control(END), b"", stream_time_us)
 
 
 def rebatched(batches: Iterable[Messages], size: int = RAW_BATCH) -> Iterator[Messages]:

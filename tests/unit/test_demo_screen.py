@@ -93,12 +93,17 @@ def test_json_alone_goes_to_stdout() -> None:
     }  # fmt: skip
 
 
+def interrupted(console: Console) -> None:
+    with Screen(console=console) as screen:
+        screen.show(state())
+        raise KeyboardInterrupt
+
+
 def test_on_a_terminal_the_dashboard_is_drawn_and_the_terminal_given_back() -> None:
     terminal = io.StringIO()
     console = Console(file=terminal, force_terminal=True, width=80, height=24)
-    with pytest.raises(KeyboardInterrupt), Screen(console=console) as screen:
-        screen.show(state())
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(console)
     text = terminal.getvalue()
     assert "iotpm demo" in text
     assert text.index("\x1b[?1049h") < text.index("iotpm demo") < text.index("\x1b[?1049l")

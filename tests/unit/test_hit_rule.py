@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotpm.simulate import Alarm, Fault, HitRule, judge, random_control, score_run
+from iotpm.simulate import Alarm, Fault, FaultKind, HitRule, judge, random_control, score_run
 
 S = 1_000_000
 RULE = HitRule(slack_us=60 * S, idle_timeout_us=110 * S)
@@ -84,6 +84,9 @@ alarms = st.lists(
 )
 
 
+KINDS: list[FaultKind] = ["spike", "drift", "dropout"]
+
+
 @st.composite
 def schedules(draw: st.DrawFn) -> list[Fault]:
     """Faults that do not overlap on one asset, slack and idle timeout included."""
@@ -91,7 +94,7 @@ def schedules(draw: st.DrawFn) -> list[Fault]:
     for asset in "ab":
         at_s = 0
         for gap, length in draw(st.lists(st.tuples(st.integers(200, 900), st.integers(1, 600)), max_size=4)):
-            kind = draw(st.sampled_from(["spike", "drift", "dropout"]))
+            kind = draw(st.sampled_from(KINDS))
             signal = f"p/{asset}/{draw(st.sampled_from('xyz'))}"
             faults.append(Fault(signal, kind, (at_s + gap) * S, (at_s + gap + length) * S, 9.0))
             at_s += gap + length
@@ -130,7 +133,9 @@ def test_the_control_is_the_share_of_signal_and_time_that_faults_cover() -> None
     recall, precision = random_control([fault], ["p/a/x"], 1, 0, 3600 * S, RULE, seed=3, draws=4000)
     assert recall == pytest.approx(0.1, abs=0.02)
     assert precision == pytest.approx(0.1, abs=0.02)
-    assert random_control([fault], SIGNALS, 50, 0, END, RULE, 3) == random_control([fault], SIGNALS, 50, 0, END, RULE, 3)
+    assert random_control([fault], SIGNALS, 50, 0, END, RULE, 3) == random_control(
+        [fault], SIGNALS, 50, 0, END, RULE, 3
+    )
 
 
 def test_default_times_follow_the_sampling_interval() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +83,9 @@ def test_sensors_have_range_resolution_and_noise() -> None:
         assert np.diff(values[:, i]).std() > 0
 
 
-def disturbed(kind: FaultKind, magnitude: float, seconds: int = 300) -> tuple[Floats, npt.NDArray[np.bool_], Floats, int]:
+def disturbed(
+    kind: FaultKind, magnitude: float, seconds: int = 300
+) -> tuple[Floats, npt.NDArray[np.bool_], Floats, int]:
     """Values and presence with a fault on vibration_x of pump-0001 from interval 50 on, values without, its column."""
     healthy, plant = Plant(2), Plant(2)
     name, start_us = "plant/pump-0001/vibration_x", plant.start_us + 500 * S
@@ -142,8 +145,10 @@ def test_a_schedule_is_labelled_spaced_and_leaves_the_pre_roll_alone() -> None:
         assert start_us <= fault.start_us < min(fault.end_us, end_us)
         by_asset[fault.asset].append(fault)
     for own in by_asset.values():
-        assert all(b.start_us - a.end_us >= 600 * S for a, b in zip(own, own[1:], strict=False))
-    assert schedule.faults(plant, start_us, start_us + 9000 * S) == [f for f in faults if f.start_us < start_us + 9000 * S]
+        assert all(b.start_us - a.end_us >= 600 * S for a, b in pairwise(own))
+    assert schedule.faults(plant, start_us, start_us + 9000 * S) == [
+        f for f in faults if f.start_us < start_us + 9000 * S
+    ]
     hours = 60 * (end_us - start_us) / 3.6e9
     assert 0.3 < len(faults) / hours < 0.5  # 0.5 an hour, less the time that faults and guards take
 
@@ -156,7 +161,7 @@ def test_messages_are_json_arrays_of_one_asset_in_order_of_time() -> None:
     assert times == sorted(times)
     assert len({t % (10 * S) for t in batches[0].stream_times_us}) > 15  # not all at once
     assert [b.subjects[-1] for b in batches] == ["iotpm.tick.demo"] * 5 + ["iotpm.ctl.demo.end"]
-    first = dict(zip(batches[0].subjects, map(lambda p: json.loads(p or b"null"), batches[0].payloads), strict=True))
+    first = dict(zip(batches[0].subjects, [json.loads(p or b"null") for p in batches[0].payloads], strict=True))
     assert len(first) == 21
     pump, motor = first["iotpm.demo.raw.plant.pump-0001"], first["iotpm.demo.raw.plant.motor-0002"]
     assert [len(pump), len(motor)] == [9, 10]

@@ -159,7 +159,12 @@ def test_pacing_changes_when_and_never_what(tmp_path: Path) -> None:
     fast, paced, reports = Recorder(), Recorder(), []
     replay_stream(source, fast, "r")
     done = replay_stream(
-        source, paced, "r", speed=2.0, pacer=Pacer(2.0, lambda: now[0], sleep), progress=lambda p: reports.append(p.readings)
+        source,
+        paced,
+        "r",
+        speed=2.0,
+        pacer=Pacer(2.0, lambda: now[0], sleep),
+        progress=lambda p: reports.append(p.readings),
     )
     assert flat(paced.batches) == flat(fast.batches) == flat(replay_messages(source, NAMES))
     assert sum(slept) == pytest.approx(8.0, abs=1e-3)

@@ -82,9 +82,7 @@ def _refuse_unknown(where: str, columns: Sequence[str], options: Options) -> Non
             raise SourceError(f"{where}: there is no column {column!r}; the file has {_listed(columns)}")
 
 
-def _time_column(
-    where: str, columns: Sequence[str], sample: Sequence[Sequence[Any]], options: Options
-) -> int | None:
+def _time_column(where: str, columns: Sequence[str], sample: Sequence[Sequence[Any]], options: Options) -> int | None:
     if options.rate_hz is not None:
         return None if options.time_column is None else columns.index(options.time_column)
     if options.time_column is not None:
@@ -132,7 +130,9 @@ def _long_value(where: str, columns: Sequence[str], rest: Sequence[int], options
     if found is None and len(rest) == 1:
         found = rest[0]
     if found is None:
-        raise SourceError(f"{where}: which of {_listed([columns[i] for i in rest])} holds the values? Use --value-column")
+        raise SourceError(
+            f"{where}: which of {_listed([columns[i] for i in rest])} holds the values? Use --value-column"
+        )
     return [found]
 
 

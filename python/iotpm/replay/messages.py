@@ -1,11 +1,11 @@
 """From files to messages, one generator for both ways: through a stream, or straight into an engine.
 
-Stream time of a row is its event time (never going back within a file). Ticks come every `period` = the larger of 1 s and
-the typical interval of the file, counted from its first row. In a gap they stop after `horizon` = 1.5 times the longest
-idle timeout in sight (30 s, 10 typical intervals of the slowest signal of the first rows, or the configured one) plus two
-periods: by then every signal is idle, and a tick does nothing to an idle signal. One more tick at the end of the gap
-catches signals slower than those of the first rows. So a gap of years costs no more ticks than one of minutes. The control
-message `end` closes each file: its series has ended, which is no gap.
+Stream time of a row is its event time (never going back within a file). Ticks come every `period` = the larger of 1 s
+and the typical interval of the file, counted from its first row. In a gap they stop after `horizon` = 1.5 times the
+longest idle timeout in sight (30 s, 10 typical intervals of the slowest signal of the first rows, or the configured
+one) plus two periods: by then every signal is idle, and a tick does nothing to an idle signal. One more tick at the
+end of the gap catches signals slower than those of the first rows. So a gap of years costs no more ticks than one of
+minutes. The control message `end` closes each file: its series has ended, which is no gap.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from statistics import median
 from typing import Final
 
@@ -35,7 +35,8 @@ def replay_messages(
     """Messages with the subjects of `names`, file after file; each file ends with the control message `end`.
 
     One JSON array message holds the readings of one asset at one time. Rows before `start_us` are left out;
-    `idle_timeout_s` is the longest idle timeout of the templates. Raises SourceError at the first row that cannot be read.
+    `idle_timeout_s` is the longest idle timeout of the templates. Raises SourceError at the first row that cannot be
+    read.
     """
     for file in source.files:
         yield from _file_messages(file.batches(), names, start_us, idle_timeout_s)
@@ -115,7 +116,7 @@ class _Writer:
         self._learn(rows)
         out = Messages()
         bounds = self._bounds(rows)
-        for begin, end in zip(bounds, bounds[1:], strict=False):
+        for begin, end in pairwise(bounds):
             for tick_us in ticks.advance(int(rows.times_us[begin])):
                 out.tick(self._names, tick_us)
             subject = self._subjects[rows.index[begin]]
@@ -135,7 +136,7 @@ class _Writer:
         if rows.raw is not None:
             changes = np.ones_like(changes)
         starts = [0, *(np.flatnonzero(changes) + 1).tolist(), len(rows)]
-        pieces = (range(begin, end, MAX_READINGS) for begin, end in zip(starts, starts[1:], strict=False))
+        pieces = (range(begin, end, MAX_READINGS) for begin, end in pairwise(starts))
         return [*chain.from_iterable(pieces), len(rows)]
 
     def _payload(self, rows: Rows, begin: int, end: int) -> bytes:
@@ -153,4 +154,4 @@ def _timestamp(time_us: int) -> str:
 
 
 def _json(value: float) -> str:
-    return "null" if value != value else repr(value)  # noqa: PLR0124 - true of NaN alone
+    return "null" if value != value else repr(value)

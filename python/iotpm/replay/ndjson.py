@@ -80,7 +80,9 @@ class NdjsonFile:
         foreign = reading.sensor_id if reading.sensor_id != asset else None
         parts = [part for part in (foreign, reading.metric) if part]
         if not parts and not reading.sensor_id:
-            raise SourceError(f"{self.path}, line {line}: the reading has neither sensor_id nor metric: name its signal")
+            raise SourceError(
+                f"{self.path}, line {line}: the reading has neither sensor_id nor metric: name its signal"
+            )
         return asset, ".".join(parts) or str(reading.sensor_id)
 
     def _rows(self, known: dict[tuple[str, str], int], batch: list[tuple[int, int, float, bytes]]) -> Rows:

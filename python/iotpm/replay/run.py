@@ -69,9 +69,9 @@ def replay_stream(
 ) -> Progress:
     """Publishes a source to the virtual stream `name`; returns when the broker has acknowledged everything.
 
-    `speed` is stream time over wall time (60.0 for `60x`), None for as fast as it goes; each file starts at once. Rows
-    before `start_us` are left out. Raises SourceError for what cannot be read, ValueError for a speed that is not above 0,
-    and what the publisher raises.
+    `speed` is stream time over wall time (60.0 for `60x`), None for as fast as it goes; each file starts at once.
+    Rows before `start_us` are left out. Raises SourceError for what cannot be read, ValueError for a speed that is not
+    above 0, and what the publisher raises.
     """
     if speed is not None and not speed > 0:
         raise ValueError(f"speed {speed}: must be above 0, or None for as fast as it goes")

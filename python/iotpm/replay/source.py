@@ -69,8 +69,7 @@ class TableFile:
 
     def batches(self) -> Iterator[Rows]:
         """The readings; raises SourceError at the first cell that cannot be read."""
-        maker = self._long() if self.layout.signal is not None else self._wide()
-        return maker
+        return self._long() if self.layout.signal is not None else self._wide()
 
     def _wide(self) -> Iterator[Rows]:
         columns = self.layout.values
@@ -112,14 +111,20 @@ class TableFile:
             return time_us(cells[self.layout.time], self.options.time_format)
         except (ValueError, TypeError, OverflowError) as error:
             found = cells[self.layout.time]
-            raise self._error(line, self.layout.time, found, "is no time: mend it, or say how it reads with"
-                              " --time-format, such as '%d/%m/%Y %H:%M'") from error
+            raise self._error(
+                line,
+                self.layout.time,
+                found,
+                "is no time: mend it, or say how it reads with --time-format, such as '%d/%m/%Y %H:%M'",
+            ) from error
 
     def _value(self, line: int, column: int, cell: Any) -> float | None:
         try:
             return number(cell, self.table.decimal_comma)
         except (ValueError, TypeError) as error:
-            raise self._error(line, column, cell, "is no number: mend it, or leave the column out with --exclude") from error
+            raise self._error(
+                line, column, cell, "is no number: mend it, or leave the column out with --exclude"
+            ) from error
 
     def _error(self, line: int, column: int, cell: Any, wrong: str) -> SourceError:
         unit = "row" if isinstance(self.table, ParquetTable) else "line"
@@ -225,8 +230,8 @@ def open_source(
     """Opens a CSV, Parquet or NDJSON file, or a directory of them, for a replay.
 
     Columns and separator are found from names and the first rows unless told; what was guessed is in `Source.notes`.
-    `rate_hz` makes the times of rows that have none, from `start_us` on. The site is `replay` and the asset a file's stem
-    unless told. Raises SourceError naming file, line or column, value and the way out.
+    `rate_hz` makes the times of rows that have none, from `start_us` on. The site is `replay` and the asset a file's
+    stem unless told. Raises SourceError naming file, line or column, value and the way out.
     """
     if rate_hz is not None and not (math.isfinite(rate_hz) and rate_hz > 0):
         raise SourceError(f"--rate-hz {rate_hz}: must be a finite number above 0")

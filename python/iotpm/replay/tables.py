@@ -1,4 +1,4 @@
-"""Files as tables: columns, and rows one after another with the line they stand on. Memory is bounded by a block of rows."""
+"""Files as tables: columns, and rows one after another with their lines; memory is bounded by a block of rows."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def _decode(path: Path, line: int, raw: bytes, encoding: str) -> str:
     except UnicodeDecodeError as error:
         byte = raw[error.start]
         raise SourceError(
-            f"{path}, line {line}: byte 0x{byte:02x} at position {error.start + 1} is not {encoding}: give the encoding, such"
-            " as --encoding latin-1, or convert the file"
+            f"{path}, line {line}: byte 0x{byte:02x} at position {error.start + 1} is not {encoding}: give"
+            " the encoding, such as --encoding latin-1, or convert the file"
         ) from error
 
 

@@ -47,7 +47,7 @@ def time_us(cell: Any, time_format: str | None = None) -> int:
         return epoch_us(cell)
     text = str(cell).strip()
     if time_format is not None:
-        return datetime_us(datetime.strptime(text, time_format))  # noqa: DTZ007 - no zone means UTC
+        return datetime_us(datetime.strptime(text, time_format))
     return _number_us(text) if _is_number(text) else datetime_us(datetime.fromisoformat(_iso(text)))
 
 

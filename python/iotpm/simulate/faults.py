@@ -108,7 +108,9 @@ class FaultSchedule:
     def _draw(self, rng: np.random.Generator, plant: Plant, asset: int, at_us: int) -> Fault:
         kind = self.kinds[int(rng.integers(len(self.kinds)))]
         column, share, size = int(rng.integers(plant.signals_per_asset)), rng.random(), SIZES[kind]
-        duration_s = max(_between(size.duration_s, share), round(_between(size.duration_intervals, share)) * plant.interval_s)
+        duration_s = max(
+            _between(size.duration_s, share), round(_between(size.duration_intervals, share)) * plant.interval_s
+        )
         magnitude = _between(size.magnitude, rng.random()) * (1.0 if rng.random() < 0.5 else -1.0)
         end_us = at_us + int(duration_s * 1e6)
         shown = plant.bearing_signals(asset)

@@ -1,4 +1,4 @@
-"""Random numbers that depend on names, not on order: counter-based, so that each asset has its own whatever its neighbours.
+"""Random numbers that depend on names, not on order: counter-based, so that neighbours change nothing.
 
 `splitmix64` (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators") turns (key, counter) into 64
 bits; Box and Muller (1958) turn two of those into a standard normal variate.

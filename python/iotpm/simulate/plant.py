@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,7 +67,9 @@ class Plant:
         self._machines = [MACHINES[i % len(MACHINES)] for i in range(assets)]
         self._tags = tags = [f"{machine.kind}-{i + 1:04d}" for i, machine in enumerate(self._machines)]
         self.assets = [f"{site}/{tag}" for tag in tags]
-        self.names = [f"{a}/{s.name}" for a, m in zip(self.assets, self._machines, strict=True) for s in self._models(m)]
+        self.names = [
+            f"{a}/{s.name}" for a, m in zip(self.assets, self._machines, strict=True) for s in self._models(m)
+        ]
         self._column = {name: i for i, name in enumerate(self.names)}
         self._formats = [_formats(tag, self._models(m)) for tag, m in zip(tags, self._machines, strict=True)]
         self._draw_assets()
@@ -97,7 +99,10 @@ class Plant:
         """Parameters of every signal as [A, S] arrays, gains varied by 10 % and bases by 5 % from asset to asset."""
         shape = (self.asset_count, self.signals_per_asset)
         models = [s for machine in self._machines for s in self._models(machine)]
-        column = lambda of: np.array([of(s) for s in models], dtype=np.float64).reshape(shape)  # noqa: E731
+
+        def column(of: Callable[[SignalModel], float]) -> Floats:
+            return np.array([of(s) for s in models], dtype=np.float64).reshape(shape)
+
         vary = np.array([generator_of(self.seed, "signals", n).uniform(-1.0, 1.0, (2, 10)) for n in self.assets])
         vary = vary[:, :, : self.signals_per_asset]
         self._base = column(lambda s: s.base) * (1.0 + 0.05 * vary[:, 0])
@@ -121,8 +126,8 @@ class Plant:
     def _short_term_scatter(self) -> Floats:
         """Standard deviation of each healthy signal over some minutes, [A, S]: sensor noise and production cycles.
 
-        d = gain * exponent * driver ** (exponent - 1) * d driver / d load at the mean load; a sine of amplitude a passes a
-        lag tau with variance a^2 / 2 / (1 + (2 pi tau / period)^2), the wander with sd^2 * tau_w / (tau_w + tau).
+        d = gain * exponent * driver ** (exponent - 1) * d driver / d load at the mean load; a sine of amplitude a
+        passes a lag tau with variance a^2 / 2 / (1 + (2 pi tau / period)^2), the wander with sd^2 * tau_w / (tau_w + tau).
         """
         load = self._shift_levels.mean(axis=1, keepdims=True)
         speed = self._speed_idle + self._speed_gain * load
@@ -136,7 +141,7 @@ class Plant:
         return np.asarray(np.sqrt(self._noise_sd**2 + slope**2 * variance))
 
     def templates(self) -> list[dict[str, Any]]:
-        """One template per kind of machine and signal: what a sensor's data sheet says (unit, kind, range, resolution)."""
+        """One template per kind of machine and signal, with what a data sheet says: unit, kind, range, resolution."""
         kinds = {machine.kind: machine for machine in self._machines}
         return [_template(self.site, m.kind, s) for m in kinds.values() for s in self._models(m)]
 
@@ -184,7 +189,7 @@ class Plant:
 
     def _truth(self, times_us: Times, index: int) -> Floats:
         """True values, [A, S], before sensors and faults."""
-        times_s = times_us * 1e-6
+        times_s = np.asarray(times_us * 1e-6, dtype=np.float64)
         load = self._load(times_s, index)[:, None]
         driver = np.where(self._follows_speed, self._speed_idle + self._speed_gain * load, load)
         target = self._base + self._gain * driver**self._exponent
@@ -228,7 +233,7 @@ class Plant:
     def messages(self, tick: PlantTick, names: subjects.Names) -> Messages:
         """One JSON array message per asset, in order of time, on the raw subjects of `names`."""
         out = Messages()
-        complete = tick.present.all(axis=1)
+        complete: list[bool] = np.all(tick.present, axis=1).tolist()
         rows, times = tick.values.tolist(), tick.times_us.tolist()
         for asset in self._order.tolist():
             keep = None if complete[asset] else tick.present[asset].tolist()
@@ -304,7 +309,9 @@ def _format(tag: str, model: SignalModel) -> bytes:
     return f'{head[:-1]},"timestamp":%d,"value":%.{decimals}f}}'.encode()
 
 
-def _encode(formats: tuple[bytes, tuple[bytes, ...]], time_us: int, row: list[float], keep: list[bool] | None) -> bytes | None:
+def _encode(
+    formats: tuple[bytes, tuple[bytes, ...]], time_us: int, row: list[float], keep: list[bool] | None
+) -> bytes | None:
     """The message of one asset, or None if every reading is missing."""
     whole, single = formats
     if keep is None:

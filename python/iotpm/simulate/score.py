@@ -1,17 +1,17 @@
 """The hit rule: which injected faults were found, and which alarms were false.
 
 1. An alarm is the `begin` revision of an anomaly: its signal, and the event time at which it was decided.
-2. The interval of a fault is [start, end + slack], the slack being `slack_us`; for a dropout, of which nobody can know
-   before the idle timeout has passed, it is `slack_us + idle_timeout_us`.
-3. An alarm *touches* a fault if it is on the fault's asset and in its interval; it *hits* it if it is also on one of the
-   signals that show the fault. A fault is found once: its first hit is a true alarm.
+2. The interval of a fault is [start, end + slack], the slack being `slack_us`; for a dropout, of which nobody can
+   know before the idle timeout has passed, it is `slack_us + idle_timeout_us`.
+3. An alarm *touches* a fault if it is on the fault's asset and in its interval; it *hits* it if it is also on one of
+   the signals that show the fault. A fault is found once: its first hit is a true alarm.
 4. Every other alarm that touches a fault which was hit is an echo of it: neither true nor false.
 5. An alarm that only touches faults which cannot be counted (6) is neither as well. Every other alarm is false.
 6. A fault is counted if its whole interval lies before the end of the run; the others had too little time.
 7. recall = found / counted, precision = true / (true + false); nothing counted or raised gives None.
 
-The control raises as many alarms as there were (true + false + echoes), at signals and times drawn uniformly, and goes
-through the same rule; its figures are means over `draws` repetitions with fixed seeds.
+The control raises as many alarms as there were (true + false + echoes), at signals and times drawn uniformly, and
+goes through the same rule; its figures are means over `draws` repetitions with fixed seeds.
 """
 
 from __future__ import annotations
@@ -136,7 +136,10 @@ def random_control(
     verdicts = []
     for draw in range(draws):
         rng = np.random.Generator(np.random.PCG64([seed, draw]))
-        where, when = rng.integers(len(signals), size=alarms), rng.integers(start_us, max(end_us, start_us + 1), size=alarms)
+        where, when = (
+            rng.integers(len(signals), size=alarms),
+            rng.integers(start_us, max(end_us, start_us + 1), size=alarms),
+        )
         drawn = [Alarm(signals[i], t) for i, t in zip(where.tolist(), when.tolist(), strict=True)]
         verdicts.append(judge(faults, drawn, end_us, rule))
     return _mean([v.recall for v in verdicts]), _mean([v.precision for v in verdicts])
@@ -156,7 +159,7 @@ class Score:
     random_recall: float | None
     random_precision: float | None
     asset_hours: float
-    """Assets times the length of the run: unlike precision, false alarms over these do not hang on the rate of faults."""
+    """Assets times length of run; unlike precision, false alarms over these do not hang on the rate of faults."""
 
     @property
     def false_per_asset_hour(self) -> float | None:

@@ -1,7 +1,7 @@
 """The demo's live screen: a pure function from a state to a renderable, and what shows it.
 
-On a terminal the dashboard is redrawn in place, twice a second; elsewhere (a pipe, a log) a plain line goes to stderr every
-few seconds; with `json_only` nothing but JSON lines goes to stdout.
+On a terminal the dashboard is redrawn in place, twice a second; elsewhere (a pipe, a log) a plain line goes to stderr
+every few seconds; with `json_only` nothing but JSON lines goes to stdout.
 """
 
 from __future__ import annotations
@@ -183,7 +183,8 @@ def _cells(line: AnomalyLine, wide: bool) -> list[RenderableType]:
     return [
         f"{_instant(line.time_us):%H:%M:%S}",
         line.signal if wide else line.signal.split("/", 1)[-1],
-        line.kind, Text(line.severity, style=style),
+        line.kind,
+        Text(line.severity, style=style),
         score,
         value,
     ]
@@ -202,16 +203,16 @@ def plain_line(state: ScreenState) -> str:
     clock = "" if state.plant_time_us is None else f", plant time {_instant(state.plant_time_us):%H:%M:%S}Z"
     return (
         f"{state.phase} {state.elapsed_s:.0f}/{state.total_s:.0f} s: {state.readings:,} readings"
-        f" ({state.readings_per_s:,.0f}/s), latency p99 {_milliseconds(state.latency_p99_ms)}, lag {state.lag_messages:,},"
-        f" {state.anomalies:,} anomalies, {sum(state.injected.values())} faults injected{clock}"
+        f" ({state.readings_per_s:,.0f}/s), p99 {_milliseconds(state.latency_p99_ms)}, lag {state.lag_messages:,}"
+        f", {state.anomalies:,} anomalies, {sum(state.injected.values())} faults injected{clock}"
     )
 
 
 class Screen:
     """Shows states; a context manager, so that the terminal comes back whatever happens.
 
-    `show` may be called as often as one likes. `json_only` writes a JSON line of the state every few seconds to stdout and
-    nothing else there.
+    `show` may be called as often as one likes. `json_only` writes a JSON line of the state every few seconds to stdout
+    and nothing else there.
     """
 
     def __init__(

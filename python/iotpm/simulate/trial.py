@@ -60,7 +60,8 @@ def report_lines(score: Score) -> Iterable[str]:
     """The report that a person reads."""
     numbers = score.to_dict()
     yield (
-        f"recall {numbers['recall']} ({numbers['found']} of {numbers['counted']} faults), precision {numbers['precision']}"
+        f"recall {numbers['recall']} ({numbers['found']} of {numbers['counted']} faults),"
+        f" precision {numbers['precision']}"
         f" ({numbers['false']} false, {numbers['neither']} neither,"
         f" {numbers['false_per_asset_hour']} false per asset and hour); random alarms, as many: recall"
         f" {numbers['random_recall']}, precision {numbers['random_precision']}"
