@@ -38,6 +38,6 @@ def check(path: Path, as_json: bool) -> None:
 
     config = Config.load(path)
     if as_json:
-        print_json({"path": str(path), "ok": True, "hash": config.hash()})
+        print_json({"path": str(path), "ok": True, "hash": config.hash})
     else:
-        click.echo(f"{path}: ok ({len(config.template)} templates)")
+        click.echo(f"{path}: ok ({len(config.templates)} templates)")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", "path", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Configuration, TOML.")
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Configuration, TOML."
+)
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Takes the place of node.data_dir.")
 @click.option("--new-epoch", metavar="REASON", help="Continue although stream and store do not belong together.")
 @click.version_option(package_name="iotpm")
@@ -46,7 +48,7 @@ def command(path: Path | None, data_dir: Path | None, new_epoch: str | None) -> 
 def drain_on_signals(node: Node) -> None:
     """SIGTERM and Ctrl-C drain; a second Ctrl-C ends at once."""
 
-    def drain(number: int, _frame: object) -> None:
+    def drain(_number: int, _frame: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         # The handler runs between two steps of the commit loop: it must not wait for the plane.
         threading.Thread(target=node.drain, name="iotpm-drain", daemon=True).start()

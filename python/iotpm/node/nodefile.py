@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -39,7 +38,7 @@ class NodeFile(msgspec.Struct, kw_only=True):
         """Put it in place at once, so that nobody reads half of it."""
         temporary = self.path(data_dir).with_suffix(".tmp")
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self)))
-        os.replace(temporary, self.path(data_dir))
+        temporary.replace(self.path(data_dir))
 
     @classmethod
     def remove(cls, data_dir: Path) -> None:

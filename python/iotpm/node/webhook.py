@@ -119,12 +119,12 @@ class WebhookSender:
             connection = self._connect()
             connection.request("POST", _target(self._url), event.payload.encode(), self._headers(event))
             status = connection.getresponse().status
-            return None if 200 <= status < 300 else f"status {status}"
         except (OSError, http.client.HTTPException) as error:
             return repr(error)
         finally:
             if connection:
                 connection.close()
+        return None if 200 <= status < 300 else f"status {status}"
 
     def _headers(self, event: Event) -> dict[str, str]:
         headers = {"Content-Type": "application/cloudevents+json", "Idempotency-Key": str(event.outbox_seq)}
