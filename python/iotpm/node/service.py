@@ -53,7 +53,12 @@ class Node:
     """
 
     def __init__(
-        self, config: Config, *, names: Names | None = None, new_epoch: str | None = None, harness: Harness | None = None
+        self,
+        config: Config,
+        *,
+        names: Names | None = None,
+        new_epoch: str | None = None,
+        harness: Harness | None = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -203,9 +208,7 @@ class Node:
         return found
 
     def _open_plane(self, found: Resume) -> None:
-        self.writer = Writer(
-            self.database, found.position, fence=lambda: self.lease.check(), harness=self._harness
-        )
+        self.writer = Writer(self.database, found.position, fence=lambda: self.lease.check(), harness=self._harness)
         self.templates = TemplateHistory(self.writer, self.config, self.names)
         options = self._plane_options(found, self.templates.acting_at(found))
         self.plane = _core.DataPlane(json.dumps(options), found.snapshot.blob if found.snapshot else None)
@@ -366,7 +369,9 @@ class Node:
         self.housekeeping.finish()
         self._note_delivered()
         if not self.plane.flush_outbox(round(self.config.node.drain_timeout_s * 500)):
-            log.warning("events_left", pending=self.plane.stats()["outbox_pending"], next="the next start publishes them")
+            log.warning(
+                "events_left", pending=self.plane.stats()["outbox_pending"], next="the next start publishes them"
+            )
         log.info("drained", committed=self.writer.position.seq)
 
     def _alive(self) -> dict[str, str]:
