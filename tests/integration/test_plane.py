@@ -523,3 +523,20 @@ def test_a_paced_load_keeps_its_schedule(server: Server) -> None:
     assert report["seconds"] >= 0.19
     with pytest.raises(ConfigError, match="give seconds, messages or both"):
         generator.run()
+
+
+def test_an_idle_plane_notices_a_restart_by_the_connection_not_by_silence(server: Server) -> None:
+    server.create_both()
+    server.fill(100)
+    plane = server.plane()
+    plane.start()
+    reader = Reader(plane)
+    reader.take_through(100)
+    server.broker.kill()
+    server.broker.start()
+    server.fill(100)
+    reader.take_through(200)
+    stats = plane.stats()
+    plane.stop()
+    assert reader.sequences == list(range(1, 201))
+    assert (stats["consumers_recreated"] >= 1, stats["stalls"]) == (True, 0)

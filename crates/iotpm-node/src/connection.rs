@@ -11,6 +11,7 @@ use std::{
 
 use async_nats::{Client, ConnectOptions, Event};
 use serde::Deserialize;
+use tokio::sync::Notify;
 
 use crate::stream_error::{StreamError, StreamResult};
 
@@ -51,6 +52,8 @@ pub struct ConnectionOptions {
 pub struct ConnectionCounters {
     /// Times the connection was lost.
     pub disconnects: AtomicU64,
+    /// Wakes whoever must start over after a reconnection.
+    pub(crate) reconnected: Notify,
     /// Messages dropped because a subscriber's queue was full; the contiguity check finds and repairs them.
     pub dropped: AtomicU64,
 }
@@ -156,10 +159,11 @@ fn reconnect_delay(attempts: usize) -> Duration {
 
 fn count(counters: &ConnectionCounters, event: &Event) -> std::future::Ready<()> {
     match event {
-        Event::Disconnected => counters.disconnects.fetch_add(1, Ordering::Relaxed),
-        Event::SlowConsumer(_) => counters.dropped.fetch_add(1, Ordering::Relaxed),
-        _ => 0,
-    };
+        Event::Disconnected => _ = counters.disconnects.fetch_add(1, Ordering::Relaxed),
+        Event::SlowConsumer(_) => _ = counters.dropped.fetch_add(1, Ordering::Relaxed),
+        Event::Connected => counters.reconnected.notify_one(),
+        _ => {}
+    }
     std::future::ready(())
 }
 

@@ -158,9 +158,14 @@ impl DataPlane {
     /// # Errors
     /// Whatever ended the plane.
     pub fn committed(&self, chunk: &mut PlaneChunk) -> Result<()> {
-        self.shared.note_commit(chunk);
-        let events = std::mem::take(&mut chunk.chunk.outbox);
+        let events = self.take_committed(chunk);
         self.publish_outbox(events)
+    }
+
+    /// The first half of [`DataPlane::committed`], which never blocks: notes the commit and takes the events.
+    pub fn take_committed(&self, chunk: &mut PlaneChunk) -> Vec<OutboxEvent> {
+        self.shared.note_commit(chunk);
+        std::mem::take(&mut chunk.chunk.outbox)
     }
 
     /// Publishes older rows of the outbox; before the first [`DataPlane::committed`], in order, without a hole.

@@ -41,7 +41,7 @@ pub struct PlaneStats {
     pub sequence_gaps: u64,
     /// Of these: because the link was silent.
     pub stalls: u64,
-    /// Why the last consumer was given up.
+    /// Why the last consumer was given up, or could not be made.
     pub last_renewal: String,
     /// Times the reader's connection was lost.
     pub disconnects: u64,

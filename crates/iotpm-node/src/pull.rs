@@ -1,6 +1,6 @@
 //! One ephemeral consumer and its overlapping pull requests.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
 use serde_json::json;
@@ -42,6 +42,7 @@ pub(crate) struct Pull {
     delete_subject: String,
     request: bytes::Bytes,
     outstanding: u64,
+    disconnects: u64,
     /// Consumer sequence of the last message accepted.
     pub consumer_seq: u64,
 }
@@ -49,6 +50,7 @@ pub(crate) struct Pull {
 impl Pull {
     /// Creates a consumer on `stream` that starts at `start`, and subscribes to what it will deliver.
     pub async fn open(connection: &Connection, stream: &str, start: u64) -> StreamResult<Self> {
+        let disconnects = connection.counters.disconnects.load(Relaxed);
         let inbox = connection.client.new_inbox();
         let name = format!("iotpm-{}", inbox.rsplit('.').next().unwrap_or_default());
         let subscriber = connection.client.subscribe(inbox.clone()).await;
@@ -64,6 +66,7 @@ impl Pull {
             connection: connection.clone(),
             inbox,
             outstanding: 0,
+            disconnects,
             consumer_seq: 0,
         })
     }
@@ -77,6 +80,11 @@ impl Pull {
             self.outstanding += BATCH;
         }
         Ok(())
+    }
+
+    /// The connection was lost since: requests and, if the server restarted, the consumer are gone.
+    pub fn is_cut_off(&self) -> bool {
+        self.connection.counters.disconnects.load(Relaxed) != self.disconnects
     }
 
     /// Takes one delivered message off the account.

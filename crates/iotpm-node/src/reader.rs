@@ -89,7 +89,7 @@ pub struct ReaderCounters {
     pub backpressure: AtomicU64,
     /// Last sequence of the stream, asked for every second.
     pub stream_last_sequence: AtomicU64,
-    /// Why the last consumer was given up.
+    /// Why the last consumer was given up, or could not be made.
     pub last_renewal: Mutex<String>,
 }
 
@@ -175,7 +175,10 @@ impl Reader {
             }
             match self.try_open().await {
                 Ok(pull) => return Ok(Some(pull)),
-                Err(error) => tolerate(error, &mut missing_since)?,
+                Err(error) => {
+                    self.note(error.to_string());
+                    tolerate(error, &mut missing_since)?;
+                }
             }
             self.wait(delay).await?;
             delay = (delay * 2).min(RETRY_DELAY_MAX);
@@ -207,6 +210,7 @@ impl Reader {
     /// One consumer's life.
     async fn follow(&mut self, pull: &mut Pull) -> StreamResult<End> {
         let mut alive = Instant::now();
+        let reconnections = Arc::clone(&self.connection.counters);
         loop {
             if let Err(error) = pull.top_up().await {
                 return Ok(End::Renew(error.to_string()));
@@ -229,6 +233,9 @@ impl Reader {
                     }
                 }
                 () = sleep_until(due.unwrap_or(alive)), if due.is_some() => {}
+                () = reconnections.reconnected.notified() => if pull.is_cut_off() {
+                    return Ok(End::Renew("the connection was lost".into()));
+                },
                 () = sleep_until(alive + STALL), if has_room => return Ok(self.stalled()),
             }
             if !has_room {
@@ -350,6 +357,10 @@ impl Reader {
 
     fn count_renewal(&self, reason: String) {
         self.counters.consumers_recreated.fetch_add(1, Relaxed);
+        self.note(reason);
+    }
+
+    fn note(&self, reason: String) {
         if let Ok(mut last) = self.counters.last_renewal.lock() {
             *last = reason;
         }

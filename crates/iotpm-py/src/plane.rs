@@ -59,7 +59,11 @@ impl DataPlane {
 
     fn committed(&self, py: Python<'_>, chunk: &Bound<'_, Chunk>) -> PyResult<()> {
         let chunk = chunk.get();
-        self.with(py, |plane| plane.committed(&mut chunk.lock()))
+        // The chunk is unlocked again before anything blocks: its getters hold the GIL, which `stop` needs.
+        self.with(py, |plane| {
+            let events = plane.take_committed(&mut chunk.lock());
+            plane.publish_outbox(events)
+        })
     }
 
     fn request_snapshot(&self) {
@@ -73,7 +77,7 @@ impl DataPlane {
     }
 
     fn signal_stats(&self, py: Python<'_>) -> PyResult<Table> {
-        self.with(py, |plane| plane.with_pipeline(|pipeline| pipeline.signal_stats())?).map(Table::new)
+        self.with(py, |plane| plane.with_pipeline(iotpm_node::Pipeline::signal_stats)?).map(Table::new)
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -84,7 +88,7 @@ impl DataPlane {
 
     /// Pipeline counters since the start, by name.
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counters = self.with(py, |plane| plane.with_pipeline(|pipeline| pipeline.counters()))?;
+        let counters = self.with(py, |plane| plane.with_pipeline(iotpm_node::Pipeline::counters))?;
         let dict = PyDict::new(py);
         for (name, count) in counters.entries() {
             dict.set_item(name, count)?;
