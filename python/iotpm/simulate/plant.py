@@ -126,8 +126,9 @@ class Plant:
     def _short_term_scatter(self) -> Floats:
         """Standard deviation of each healthy signal over some minutes, [A, S]: sensor noise and production cycles.
 
-        d = gain * exponent * driver ** (exponent - 1) * d driver / d load at the mean load; a sine of amplitude a
-        passes a lag tau with variance a^2 / 2 / (1 + (2 pi tau / period)^2), the wander with sd^2 * tau_w / (tau_w + tau).
+        d = gain * exponent * driver ** (exponent - 1) * d driver / d load at the mean load; a sine of
+        amplitude a passes a lag tau with variance a^2 / 2 / (1 + (2 pi tau / period)^2), the wander
+        with sd^2 tau_w / (tau_w + tau).
         """
         load = self._shift_levels.mean(axis=1, keepdims=True)
         speed = self._speed_idle + self._speed_gain * load
