@@ -35,8 +35,9 @@ class NodeFile(msgspec.Struct, kw_only=True):
         return None if found.identity.is_dead() else found
 
     def write(self, data_dir: Path) -> None:
-        """Put it in place at once, so that nobody reads half of it."""
+        """Put it in place at once, so that nobody reads half of it; for its user only, as a URL may hold a password."""
         temporary = self.path(data_dir).with_suffix(".tmp")
+        temporary.touch(0o600)
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self)))
         temporary.replace(self.path(data_dir))
 

@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import ExitStack
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
@@ -33,7 +34,7 @@ from iotpm.store.writer import Harness, Writer
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from iotpm.config import Config
+    from iotpm.config import Config, Nats
     from iotpm.subjects import Names
 
 log = structlog.get_logger(__name__)
@@ -264,6 +265,7 @@ class Node:
         self._opened.callback(self.http.close)
         self.webhook = self._open_webhook()
         self.queries = QueryService(self)
+        self._opened.callback(self.queries.stop)
         self.control.run(self.queries.start(self.control.client))
         self.templates.publish_if_changed(self.control)
         self._repeat_periodic_work()
@@ -292,6 +294,7 @@ class Node:
             partition=self.names.partition,
             http=self.http.url,
             identity=Identity.of_this_process(),
+            connection=_connection_files(self.config.nats),
         ).write(data_dir)
         self._opened.callback(NodeFile.remove, data_dir)
 
@@ -384,3 +387,9 @@ class Node:
         if self._draining.is_set():
             problems["draining"] = "the node is ending"
         return problems
+
+
+def _connection_files(nats: Nats) -> dict[str, str]:
+    """Where other commands find what it takes to connect as this node does; the secrets stay in their files."""
+    named = {key: getattr(nats, key) for key in ("credentials_file", "tls_ca", "tls_cert", "tls_key")}
+    return {key: str(Path(path).absolute()) for key, path in named.items() if path}

@@ -155,11 +155,27 @@ class Query:
                 raise named(error, self._database.path) from error
 
 
-def relation(cursor: Cursor, data_dir: Path, table: str, where: Filter | None) -> str:
-    """A table's rows, hot and listed raw files together, as a FROM item."""
+def relation(
+    cursor: Cursor,
+    data_dir: Path,
+    table: str,
+    where: Filter | None,
+    *,
+    from_seq: int = 0,
+    through: int | None = None,
+    as_of: int | None = None,
+) -> str:
+    """A table's rows, hot and listed raw files together, as a FROM item; files outside the sequences are left out.
+
+    `anomalies` with `as_of` are those of that sequence, so that pages agree while new revisions come in.
+    """
+    if table == "anomalies" and as_of is not None:
+        return f"(SELECT * FROM anomaly_log WHERE seq <= {as_of:d} {LATEST})"
     if table not in LAKE_TABLES:
         return table
-    paths = [f"'{literal(data_dir / f.path)}'" for f in files(cursor, table=table, tier="raw") if _overlaps(f, where)]
+    listed = files(cursor, table=table, tier="raw")
+    within = (f for f in listed if f.seq_hi >= from_seq and (through is None or f.seq_lo <= through))
+    paths = [f"'{literal(data_dir / f.path)}'" for f in within if _overlaps(f, where)]
     if not paths:
         return table
     moved = f"SELECT * FROM read_parquet([{', '.join(paths)}], hive_partitioning = false)"
@@ -167,20 +183,38 @@ def relation(cursor: Cursor, data_dir: Path, table: str, where: Filter | None) -
 
 
 def select(
-    cursor: Cursor, data_dir: Path, kind: str, where: Filter, *, from_seq: int = 0, raw_times: bool = False
+    cursor: Cursor,
+    data_dir: Path,
+    kind: str,
+    where: Filter,
+    *,
+    from_seq: int = 0,
+    through: int | None = None,
+    raw_times: bool = False,
+    newest_first: bool = False,
+    as_of: int | None = None,
+    stats: str = "signal_stats",
 ) -> tuple[str, list[Any]]:
-    """The query for one kind, ordered so that pages are stable: rows are only ever added with higher sequences."""
-    rows = relation(cursor, data_dir, kind, where)
+    """The query for one kind, ordered so that pages are stable: rows are only ever added with higher sequences.
+
+    `from_seq` and `through` bound the sequences, both inclusive; `as_of` takes anomalies as they were at that sequence;
+    `stats` is where the signals' counters are.
+    """
+    rows = relation(cursor, data_dir, kind, where, from_seq=from_seq, through=through, as_of=as_of)
     columns = _columns(cursor, kind, raw_times)
     tests, values = _tests(kind, where)
     joined = f"{rows} t JOIN signals s ON s.id = t.signal" if kind in _BY_SIGNAL else f"{rows} t"
     if kind == "signals":
-        joined = "signals t LEFT JOIN signal_stats x ON x.id = t.id"
-    sql = f"SELECT {columns} FROM {joined} WHERE t.seq >= ? {tests} ORDER BY {_ORDER[kind]}"
-    return sql, [from_seq, *values]
+        joined = f"signals t LEFT JOIN {stats} x ON x.id = t.id"
+    bound = "" if through is None else f"AND t.seq <= {through:d}"
+    order = _ORDER[kind].replace("t.seq", "t.seq DESC", 1) if newest_first else _ORDER[kind]
+    return f"SELECT {columns} FROM {joined} WHERE t.seq >= ? {bound} {tests} ORDER BY {order}", [from_seq, *values]
 
 
+LATEST = "QUALIFY row_number() OVER (PARTITION BY id ORDER BY revision DESC, seq DESC, position DESC) = 1"
 _BY_SIGNAL = frozenset(LAKE_TABLES)
+# Their column `signal` is a number that means something in this store only: names go out.
+_NUMBERED = _BY_SIGNAL | {"anomalies", "anomaly_log"}
 _TIME = {"readings": "t.ts", "windows": 't."end"', "anomalies": "t.time", "anomaly_log": "t.time"}
 _ORDER = {
     "readings": "t.seq, s.name, t.ts",
@@ -198,7 +232,7 @@ def _columns(cursor: Cursor, kind: str, raw_times: bool) -> str:
     own = [
         _column(str(row[0]), str(row[1]), raw_times)
         for row in described
-        if not (kind in _BY_SIGNAL and row[0] == "signal")
+        if not (kind in _NUMBERED and row[0] == "signal")
     ]
     if kind in _BY_SIGNAL:
         return ", ".join(["s.name AS signal", *own])
