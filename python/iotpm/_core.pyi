@@ -4,6 +4,24 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "Chunk",
+    "DataPlane",
+    "Engine",
+    "LoadGenerator",
+    "Output",
+    "Publisher",
+    "Table",
+    "bench_engine",
+    "crossings",
+    "drain_only",
+    "feature_names",
+    "message_hash",
+    "modified_z",
+    "psd",
+    "window_features",
+]
+
 @final
 class Table:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
@@ -160,13 +178,9 @@ class LoadGenerator:
 
 def bench_engine(signals: int = 10_000, readings: int = 4_000_000, chunk: int = 65_536) -> dict[str, Any]: ...
 def crossings() -> int: ...
-def drain_only(
-    connection_json: str, stream: str, messages: int, timeout_s: float = 600.0
-) -> dict[str, Any]: ...
+def drain_only(connection_json: str, stream: str, messages: int, timeout_s: float = 600.0) -> dict[str, Any]: ...
 def feature_names() -> Sequence[str]: ...
 def message_hash(subject: str, payload: bytes) -> int: ...
-def modified_z(
-    x: NDArray[np.float64], window: int, boundary: float, resolution: float
-) -> NDArray[np.float64]: ...
+def modified_z(x: NDArray[np.float64], window: int, boundary: float, resolution: float) -> NDArray[np.float64]: ...
 def psd(x: NDArray[np.float64], rate_hz: float, window: str, scaling: str) -> NDArray[np.float64]: ...
 def window_features(x: NDArray[np.float64], rate_hz: float | None = None) -> NDArray[np.float64]: ...

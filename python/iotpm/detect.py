@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["modified_z"]
 
 
-def modified_z(
-    x: ArrayLike, window: int = 100, boundary: float = 3.5, resolution: float = 0.0
-) -> NDArray[np.float64]:
+def modified_z(x: ArrayLike, window: int = 100, boundary: float = 3.5, resolution: float = 0.0) -> NDArray[np.float64]:
     """Score of each value against the values before it: causal, 1.0 is the alarm boundary.
 
     `|0.6745 (x - median) / max(MAD, resolution)| / boundary`, with median and MAD of the `window` values before x

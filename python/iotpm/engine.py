@@ -128,8 +128,8 @@ class Engine:
             InputError: lengths, types or values that do not fit; nothing was run then.
         """
         stream = None if stream_times_us is None else _times("stream_times_us", stream_times_us)
-        if hasattr(signals, "__arrow_c_stream__"):
-            if any(argument is not None for argument in (times_us, values, quality, sequences)):
+        if hasattr(signals, "__arrow_c_stream__") and values is None:
+            if any(argument is not None for argument in (times_us, quality, sequences)):
                 raise InputError("an Arrow stream brings its own columns: pass it alone, or with stream_times_us")
             return self._engine.push_arrow(signals, stream)
         if times_us is None or values is None:
@@ -168,9 +168,15 @@ class Engine:
             InputError: lengths that differ, or a sequence that does not ascend; nothing was run then. What is wrong
                 inside a message becomes a row of `dead_letters`.
         """
-        lists = (list(subjects), list(payloads), list(sequences), list(stored_us))
-        headers = (content_types, message_ids, virtual_times_us)
-        return self._engine.push_messages(*lists, *(None if header is None else list(header) for header in headers))
+        return self._engine.push_messages(
+            list(subjects),
+            list(payloads),
+            list(sequences),
+            list(stored_us),
+            None if content_types is None else list(content_types),
+            None if message_ids is None else list(message_ids),
+            None if virtual_times_us is None else list(virtual_times_us),
+        )
 
     def push_waveform(
         self, signal: str, start_us: int, rate_hz: float, samples: ArrayLike, stream_time_us: int | None = None
@@ -211,11 +217,13 @@ class Engine:
 
 def _numbers(signals: str | Sequence[str] | NDArray[Any] | ArrowStream) -> Any:
     """Integers as uint32, so that a signal number never turns into another one; anything else unchanged."""
-    if isinstance(signals, str):
+    if isinstance(signals, str) or (isinstance(signals, list) and signals and isinstance(signals[0], str)):
         return signals
     array = np.asarray(signals)
+    if array.ndim != 1:
+        raise InputError(f"signals has {array.ndim} dimensions: must have 1, or be one name")
     if array.dtype.kind not in "iu":
-        return array.tolist() if array.dtype.kind == "U" else signals
+        return array.tolist()
     if array.size and (array.min() < 0 or array.max() >= 2**32):
         raise InputError(f"signals: {array.min()} to {array.max()} are no signal numbers; use signal_id")
     return array.astype(np.uint32, copy=False)

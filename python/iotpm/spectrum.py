@@ -41,4 +41,4 @@ def psd(
     n = samples.shape[-1]
     lines = _core.psd(samples.reshape(-1, n) if n else np.empty((1, 0)), rate_hz, window, scaling)
     power = lines.reshape(*samples.shape[:-1], n // 2 + 1)
-    return np.fft.rfftfreq(n, 1 / rate_hz), np.moveaxis(power, -1, axis)
+    return np.fft.rfftfreq(n, 1 / rate_hz).astype(np.float64, copy=False), np.moveaxis(power, -1, axis)

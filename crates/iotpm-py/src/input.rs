@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use arrow_array::{
-    Array, RecordBatch, StringArray,
+    Array, ArrayRef, RecordBatch, StringArray,
     cast::AsArray,
     types::{Float64Type, TimestampMicrosecondType, UInt8Type},
 };
@@ -108,13 +108,20 @@ impl Columns {
     }
 }
 
-fn times(batch: &RecordBatch) -> PyResult<arrow_array::ArrayRef> {
-    let wanted = DataType::Timestamp(TimeUnit::Microsecond, None);
-    column(batch, "timestamp", &wanted, false)
+/// Microseconds of column `timestamp`, whatever its unit; a time zone only says how to show it.
+fn times(batch: &RecordBatch) -> PyResult<ArrayRef> {
+    let zone = match batch.column_by_name("timestamp").map(|found| found.data_type()) {
+        Some(DataType::Timestamp(_, zone)) => zone.clone(),
+        Some(DataType::Int64) | None => None,
+        Some(other) => {
+            return Err(input(format!("column 'timestamp' is {other}: must be a timestamp or int64 microseconds")));
+        }
+    };
+    column(batch, "timestamp", &DataType::Timestamp(TimeUnit::Microsecond, zone), false)
 }
 
 /// A column as the wanted type.
-fn column(batch: &RecordBatch, name: &str, wanted: &DataType, nullable: bool) -> PyResult<arrow_array::ArrayRef> {
+fn column(batch: &RecordBatch, name: &str, wanted: &DataType, nullable: bool) -> PyResult<ArrayRef> {
     let found = batch.column_by_name(name).ok_or_else(|| {
         let names: Vec<_> = batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
         input(format!("column '{name}' is missing among {}: need signal, timestamp, value", names.join(", ")))
