@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from iotpm import subjects
 from iotpm.errors import BrokerError, StoreError, StoreHeld
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ ExportProgress = Callable[[int, int, int], None]
 """Rows so far, sequence reached, sequence of the end."""
 
 TIMEOUT_S = 60.0
+LIFE_CHECK_S = 0.5
 _ALL = 1 << 30
 """More rows than a page has: the page's own bound counts."""
 _FILE_ROWS, _FILE_BYTES = 200_000, 256 << 20
@@ -101,6 +103,11 @@ class Source(ABC):
     def anomalies(self, **filters: Any) -> Iterator[Row]:
         """The latest revision of each anomaly, last changed first (also `since_us`, `until_us`)."""
         return self._rows("anomalies", filters)
+
+    def newest(self, limit: int, **filters: Any) -> tuple[list[Row], int]:
+        """As `anomalies`, one page of at most `limit` rows, and the sequence behind which `revisions` goes on."""
+        page = self.ask("anomalies", {**filters, "limit": limit or _ALL})
+        return _dicts(page), page["through"]
 
     def revisions(self, behind: int, **filters: Any) -> tuple[list[Row], int]:
         """Revisions committed behind sequence `behind`, in order; and the sequence up to which these are all."""
@@ -274,11 +281,8 @@ class RunningNode(Source):
         from nats.errors import Error as NatsError
         from nats.errors import NoRespondersError
 
-        assert self._client is not None, "closed"
-        subject = f"iotpm.svc.{self._node.partition}.{name}"
-        work = self._client.request(subject, json.dumps(question).encode(), timeout=TIMEOUT_S)
         try:
-            answer: Msg = self._runner.run(work)
+            answer = self._runner.run(self._answer(name, json.dumps(question).encode()))
         except NoRespondersError as error:
             raise BrokerError(
                 f"the node (process {self._node.pid}) does not answer: it is starting or ending"
@@ -287,6 +291,17 @@ class RunningNode(Source):
             reason = str(error) or type(error).__name__
             raise BrokerError(f"the node (process {self._node.pid}) did not answer {name}: {reason}") from error
         return _checked(answer)
+
+    async def _answer(self, name: str, question: bytes) -> Msg:
+        """The answer, or the news that the node has ended in the meantime."""
+        assert self._client is not None, "closed"
+        subject = subjects.live(self._node.partition).service(name)
+        asked = asyncio.ensure_future(self._client.request(subject, question, timeout=TIMEOUT_S))
+        while not (await asyncio.wait({asked}, timeout=LIFE_CHECK_S))[0]:
+            if self._node.identity.is_dead():
+                asked.cancel()
+                raise BrokerError(f"the node (process {self._node.pid}) has ended; its files answer now")
+        return asked.result()
 
 
 def _checked(answer: Msg) -> Msg:

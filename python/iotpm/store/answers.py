@@ -8,6 +8,7 @@ sequence`, so that pages agree with each other while rows come in and move to th
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -290,7 +291,7 @@ def _bytes(root: Path) -> dict[str, int]:
         with contextlib.suppress(OSError):
             if path.is_file():
                 sizes[part if part in sizes else "store"] += path.stat().st_size
-    return sizes
+    return sizes | {"free": shutil.disk_usage(root).free}
 
 
 def _one(cursor: Cursor, sql: str, values: list[Any] | None = None) -> Any:

@@ -1,0 +1,73 @@
+"""`iotpm status`: what a node or its files know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from iotpm.cli.options import data_dir_option, moment, size
+from iotpm.cli.output import errors_end_the_command, json_option, print_json, show
+
+
+@click.command()
+@data_dir_option
+@json_option
+@errors_end_the_command
+def command(data_dir: Path, as_json: bool) -> None:
+    """Show what a node or its files know: position, lag, counts, disk."""
+    from iotpm import logs
+    from iotpm.client import connect
+
+    logs.configure("error")
+    with connect(data_dir) as source:
+        status = source.status()
+    if as_json:
+        print_json(status)
+        return
+    for name, text in _lines(status):
+        click.echo(f"{name:<11} {text}")
+
+
+def _lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    stored = status["stored"]
+    yield "node", f"running, process {status['pid']}, version {status['version']}" if status["running"] else "stopped"
+    if status["running"]:
+        yield from _running(status)
+    yield "data", status["data_dir"]
+    yield "position", _position(status)
+    yield "stored", _counts(stored["rows"])
+    if (last := stored["last_reading_us"]) is not None:
+        yield "last", f"{show(moment(last))} UTC is the newest reading's time"
+    yield "disk", _disk(stored)
+
+
+def _running(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "broker", status["url"]
+    yield "health", f"{status['http']}/readyz, {status['http']}/metrics"
+    problems = [f"{name}: {reason}" for name, reason in status["problems"].items()]
+    yield "problems", "; ".join(problems) or "none"
+    yield "lag", f"{show(status['lag'])} messages; scoring latency p99 {_latency(status['scoring_latency_p99_s'])}"
+    yield "refused", f"{show(status['late'])} late, {show(status['duplicates'])} duplicate readings"
+
+
+def _latency(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
+def _position(status: dict[str, Any]) -> str:
+    epoch = f", epoch {status['epoch']}" if status["epoch"] > 1 else ""
+    return f"message {show(status['committed_sequence'])} of stream {status['stream'] or '-'}{epoch}"
+
+
+def _counts(rows: dict[str, int]) -> str:
+    names = ("signals", "readings", "windows", "anomalies", "late_readings", "dead_letters")
+    return ", ".join(f"{show(rows[name])} {name.replace('_', ' ')}" for name in names)
+
+
+def _disk(stored: dict[str, Any]) -> str:
+    parts = stored["bytes"]
+    used = ", ".join(f"{name} {size(parts[name])}" for name in ("store", "lake", "state", "broker") if parts[name])
+    return f"{used or 'empty'}; {size(parts['free'])} free"
