@@ -534,7 +534,7 @@ def test_an_idle_plane_notices_a_restart_by_the_connection_not_by_silence(server
     reader.take_through(100)
     server.broker.kill()
     server.broker.start()
-    server.fill(100)
+    server.fill(100, start_us=START_US + 3_600_000_000)
     reader.take_through(200)
     stats = plane.stats()
     plane.stop()

@@ -291,7 +291,11 @@ impl Outbox {
             if self.connection.client.connection_state() != State::Connected {
                 continue;
             }
-            match find_stand(&self.connection, &self.stream).await {
+            let attempt = tokio::select! {
+                _ = self.control.changed() => continue,
+                attempt = find_stand(&self.connection, &self.stream) => attempt,
+            };
+            match attempt {
                 Ok(stand) => return self.resume_at(stand),
                 Err(error) => self.tolerate(error, &mut missing_since)?,
             }

@@ -169,11 +169,16 @@ impl Reader {
     async fn open(&mut self) -> StreamResult<Option<Pull>> {
         let mut delay = RETRY_DELAY_MIN;
         let mut missing_since = None;
+        let mut control = self.control.clone();
         loop {
             if self.mode() != Mode::Run {
                 return Ok(None);
             }
-            match self.try_open().await {
+            let attempt = tokio::select! {
+                _ = control.changed() => continue,
+                attempt = self.try_open() => attempt,
+            };
+            match attempt {
                 Ok(pull) => return Ok(Some(pull)),
                 Err(error) => {
                     self.note(error.to_string());
