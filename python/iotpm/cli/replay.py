@@ -1,0 +1,291 @@
+"""`iotpm replay`: files through a stream and a node of their own, or straight into an engine."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from iotpm.cli.options import moment, time_us, with_times
+from iotpm.cli.output import errors_end_the_command, json_option, print_json, print_rows, show
+
+if TYPE_CHECKING:
+    from iotpm.config import Config
+    from iotpm.replay import Source, Summary
+    from iotpm.replay.session import Outcome, Report
+
+COLUMNS: Final = ("severity", "kind", "name", "start", "end", "peak_score", "peak_value", "expected", "detector")
+INTERRUPTED: Final = 130
+_SEVERITIES: Final = ("critical", "high", "medium", "low")
+
+
+@click.command()
+@click.argument("path", metavar="FILE|DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--via", type=click.Choice(("stream", "engine")), default="stream", show_default=True,
+    help="A broker, node and store of its own, or the engine alone, which stores nothing.",
+)  # fmt: skip
+@click.option("--speed", default="max", show_default=True, help="max, 1x, 60x: stream time over wall time.")
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Templates and limits, TOML.")
+@click.option("--name", help="Name of the replay and its streams.  [default: from the file's name]")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path, file_okay=False),
+    help="Where the store goes.  [default: iotpm-data/replay-NAME]",
+)  # fmt: skip
+@click.option("--fresh", is_flag=True, help="Replace the replay of another file that lies there.")
+@click.option("--time-column", help="Column of times.  [default: found]")
+@click.option("--time-format", help="How times read, as strptime, such as '%d/%m/%Y %H:%M'.  [default: found]")
+@click.option("--rate-hz", type=float, help="Rows have no times: they come at this rate.")
+@click.option("--start-time", metavar="TIME", help="Time of the first row with --rate-hz.  [default: 2000-01-01]")
+@click.option(
+    "--value-column", "value_columns", multiple=True, help="Column of values; may be repeated.  [default: all]"
+)
+@click.option("--signal-column", help="Column of signal names, for long tables.  [default: found]")
+@click.option("--exclude", multiple=True, help="Column to leave out; may be repeated.")
+@click.option("--separator", help="Separator of CSV columns; 'tab' for tabulators.  [default: found]")
+@click.option("--encoding", help="Encoding of CSV files.  [default: UTF-8]")
+@click.option("--site", help="Site in the signals' names.  [default: replay]")
+@click.option("--asset", help="Asset in the signals' names.  [default: each file's name]")
+@click.option("--from", "start", metavar="TIME", help="Leave out rows before this RFC 3339 time.")
+@click.option("--top", type=click.IntRange(min=0), default=20, show_default=True, help="Anomalies to list; 0 for all.")
+@json_option
+@errors_end_the_command
+def command(path: Path, **told: Any) -> None:
+    """Replay CSV, Parquet or NDJSON files through a stream or straight into an engine.
+
+    The files are checked first and then run in virtual time: their own times count, not the clock. Each file is one
+    asset. A second replay of the same file replaces the first; ask it later with `iotpm anomalies --data-dir ...`.
+    """
+    from iotpm import logs
+
+    logs.configure("warning")
+    source = _open(path, told)
+    config, speed = _config(told["config_path"]), _speed(told["speed"])
+    with _progress() as progress:
+        summary = _checked(source, progress)
+        began = time.perf_counter()
+        stage = progress.stage(summary.readings)
+        if told["via"] == "engine":
+            where, outcome = None, _embedded(source, config, speed, told, stage)
+        else:
+            where, outcome = _stream(path, source, config, speed, told, stage)
+        took_s = time.perf_counter() - began
+    _print(_account(path, source, summary, outcome, where, took_s), outcome, told)
+
+
+def _open(path: Path, told: dict[str, Any]) -> Source:
+    from iotpm.replay import open_source
+
+    keys = ("time_column", "time_format", "signal_column", "rate_hz", "exclude", "site", "asset", "encoding")
+    separator = "\t" if told["separator"] in ("tab", "\\t") else told["separator"]
+    start_us = time_us(told["start_time"], 0)
+    values = told["value_columns"] or None
+    chosen = {key: told[key] for key in keys}
+    return open_source(path, separator=separator, value_columns=values, start_us=start_us, **chosen)
+
+
+def _config(path: Path | None) -> Config:
+    from iotpm.config import Config
+
+    return Config.load(path)
+
+
+def _speed(text: str) -> float | None:
+    from iotpm.replay import parse_speed
+
+    try:
+        return parse_speed(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--speed") from None
+
+
+def _checked(source: Source, progress: _Progress) -> Summary:
+    """Reads everything once, so that a bad line is named before anything begins."""
+    for note in _merged(source.notes, [str(file.path) for file in source.files]):
+        click.echo(f"note: {note}", err=True)
+    progress.stage(None)("checking", 0)
+    summary = source.summary()
+    if not summary.readings:
+        raise click.ClickException("no readings in it")
+    return summary
+
+
+def _merged(notes: list[str], paths: list[str]) -> Iterator[str]:
+    """One line for what is true of several files."""
+    where: dict[str, list[str]] = {}
+    for note in notes:
+        path = next((path for path in paths if note.startswith(f"{path}: ")), "")
+        where.setdefault(note.removeprefix(f"{path}: "), []).append(path)
+    for text, files in where.items():
+        yield f"{len(files)} files: {text}" if len(files) > 1 else f"{files[0]}: {text}" if files[0] else text
+
+
+def _embedded(source: Source, config: Config, speed: float | None, told: dict[str, Any], report: Report) -> Outcome:
+    from iotpm.replay import session
+
+    if speed is not None:
+        raise click.UsageError("--speed paces a stream; --via engine always runs as fast as it goes")
+    try:
+        return session.embedded(source, config, start_us=time_us(told["start"], 0), report=report)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _stream(
+    path: Path, source: Source, config: Config, speed: float | None, told: dict[str, Any], report: Report
+) -> tuple[Path, Outcome]:
+    from iotpm import subjects
+    from iotpm.replay import session
+
+    name = told["name"] or session.default_name(path)
+    try:
+        subjects.replay(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--name") from None
+    data_dir = told["data_dir"] or config.data_dir / f"replay-{name}"
+    if session.prepare(data_dir, path, fresh=told["fresh"]):
+        click.echo(f"note: the earlier replay in {data_dir} is replaced", err=True)
+    stop = threading.Event()
+    with _stopping(stop):
+        try:
+            session.through_node(
+                source,
+                session.replay_config(config, data_dir),
+                name,
+                speed=speed,
+                start_us=time_us(told["start"], 0),
+                report=report,
+                stop=stop,
+            )
+        except session.Stopped:
+            click.echo(f"interrupted; what was replayed until then is in {data_dir}", err=True)
+            sys.exit(INTERRUPTED)
+    return data_dir, session.outcome_of_store(data_dir)
+
+
+@contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop the replay and drain its node; a second one ends at once."""
+
+    def handle(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Progress:
+    """Bars on stderr, one a stage; nothing where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        console = Console(stderr=True)
+        self.bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+    def stage(self, total: int | None) -> Report:
+        """A new bar of `total` readings; the one before goes."""
+        for task in self.bars.task_ids:
+            self.bars.remove_task(task)
+        task = self.bars.add_task("", total=total)
+
+        def report(stage: str, readings: int) -> None:
+            text = f"{stage} {show(readings)} readings" if total else stage
+            self.bars.update(task, description=text, completed=readings)
+
+        return report
+
+
+@contextmanager
+def _progress() -> Iterator[_Progress]:
+    progress = _Progress()
+    with progress.bars:
+        yield progress
+
+
+def _account(
+    path: Path, source: Source, summary: Summary, outcome: Outcome, where: Path | None, took_s: float
+) -> dict[str, Any]:
+    """The facts of a replay, for `--json` and for people."""
+    from iotpm.replay.session import counted
+
+    return {
+        "source": str(path),
+        **summary.to_dict(),
+        "first": moment(summary.first_us),
+        "last": moment(summary.last_us),
+        "seconds": round(took_s, 3),
+        "readings_per_s": round(summary.readings / took_s),
+        "stored": outcome.readings,
+        "late": outcome.late,
+        "rejected_duplicates": outcome.duplicates,
+        "dead_letters": outcome.dead_letters,
+        "windows": outcome.windows,
+        "anomalies": len(outcome.anomalies),
+        "by_kind": {str(kind): count for (kind,), count in counted(outcome.anomalies, "kind")},
+        "by_severity": {str(name): count for (name,), count in counted(outcome.anomalies, "severity")},
+        "by_signal": {str(name): count for (name,), count in counted(outcome.anomalies, "name")},
+        "data_dir": None if where is None else str(where),
+        "notes": source.notes,
+    }
+
+
+def _print(account: dict[str, Any], outcome: Outcome, told: dict[str, Any]) -> None:
+    worst = sorted(outcome.anomalies, key=_worst_first)[: told["top"] or None]
+    if told["as_json"]:
+        print_json(account | {"worst": [with_times(row) for row in worst]})
+        return
+    for line in _lines(account):
+        click.echo(line)
+    if worst:
+        click.echo()
+        print_rows(map(with_times, worst), COLUMNS, as_json=False, empty="")
+        left = len(outcome.anomalies) - len(worst)
+        click.echo(f"\n{left} more; --top 0 lists all" if left else "")
+    if account["data_dir"]:
+        click.echo(f"everything is in {account['data_dir']}: iotpm anomalies --data-dir {account['data_dir']}")
+
+
+def _worst_first(row: dict[str, Any]) -> tuple[int, float, int]:
+    return _SEVERITIES.index(row["severity"]), -row["peak_score"], -row["start"]
+
+
+def _lines(account: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"{show(account['readings'])} readings of {account['signals']} signals in {account['files']} file(s), "
+        f"{show(account['first'])} to {show(account['last'])} UTC, "
+        f"in {account['seconds']:.2f} s ({show(account['readings_per_s'])}/s)"
+    )
+    yield f"{show(account['windows'])} windows, {show(account['stored'])} readings accepted; {_odd(account)}"
+    kinds = ", ".join(f"{show(count)} {kind}" for kind, count in account["by_kind"].items())
+    severities = ", ".join(f"{show(count)} {name}" for name, count in account["by_severity"].items())
+    yield f"{show(account['anomalies'])} anomalies" + (f": {kinds} ({severities})" if kinds else "")
+
+
+def _odd(account: dict[str, Any]) -> str:
+    """What is odd about the data, as counts; silence would hide it."""
+    names = {
+        "late": "late",
+        "rejected_duplicates": "duplicates",
+        "dead_letters": "dead letters",
+        "non_finite": "without a finite value",
+        "gaps": "gaps",
+    }
+    found = [f"{show(account[key])} {text}" for key, text in names.items() if account[key]]
+    return ", ".join(found) or "none late, duplicate or refused, no gaps"
