@@ -42,7 +42,7 @@ def command(data_dir: Path, follow: bool, since: str | None, asset: str | None, 
     with connect(data_dir) as source:
         filters: dict[str, Any] = {"asset": asset}
         if since is not None:
-            filters["since_us"] = time_us(since, now_us(source.status()))
+            filters["since_us"] = time_us(since, now_us(source.status()), "--since")
         if follow:
             _follow(source, filters, limit, as_json=as_json)
         else:
@@ -81,7 +81,8 @@ def _changes(source: Source, filters: dict[str, Any], limit: int) -> Iterator[Ro
 
 def _line(row: Row) -> str:
     value = row["peak_value"] if row["value"] is None else row["value"]
-    figures = f"score {show(row['score'])}, value {show(value)}, expected {show(row['expected'])}"
+    score = ("peak score", row["peak_score"]) if row["state"] == "end" else ("score", row["score"])
+    figures = f"{score[0]} {show(score[1])}, value {show(value)}, expected {show(row['expected'])}"
     return (
         f"{show(moment(row['time']))}  {row['state']:<5}  {row['severity']:<8}  {row['kind']:<11}  {row['name']}"
         f"  {figures}  ({row['detector']}, {row['id']})"

@@ -50,7 +50,7 @@ def command(
     with connect(data_dir) as source, _Bar(kind) as bar:
         now = now_us(source.status()) if since or until else 0
         filters: dict[str, Any] = {"signal": pattern(signal), "asset": asset}
-        filters |= {"since_us": time_us(since, now), "until_us": time_us(until, now)}
+        filters |= {"since_us": time_us(since, now, "--since"), "until_us": time_us(until, now, "--until")}
         rows = source.export(kind, target, progress=bar.update, **filters)
     if as_json:
         print_json({"kind": kind, "file": str(target), "rows": rows, "bytes": target.stat().st_size})

@@ -42,7 +42,7 @@ def pattern(text: str | None) -> str | None:
     return f"*{text}*"
 
 
-def time_us(text: str | None, now_us: int) -> int | None:
+def time_us(text: str | None, now_us: int, option: str) -> int | None:
     """Microseconds of `1h` (back from `now_us`) or of an RFC 3339 time; UTC if it names no zone.
 
     Raises:
@@ -55,7 +55,8 @@ def time_us(text: str | None, now_us: int) -> int | None:
     try:
         when = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise click.BadParameter(f"{text!r}: must be such as 15m, 1h, 2d or 2026-01-31T10:00:00Z") from None
+        allowed = "must be such as 15m, 1h, 2d or 2026-01-31T10:00:00Z"
+        raise click.BadParameter(f"{text!r}: {allowed}", param_hint=option) from None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return round(when.timestamp() * 1e6)
 

@@ -68,10 +68,10 @@ def command(path: Path, **told: Any) -> None:
     logs.configure("warning")
     source = _open(path, told)
     config, speed = _config(told["config_path"]), _speed(told["speed"])
-    with _progress() as progress:
+    with _interrupted_quietly(), _progress() as progress:
         summary = _checked(source, progress)
         began = time.perf_counter()
-        stage = progress.stage(summary.readings)
+        stage = progress.stage("starting", summary.readings)
         if told["via"] == "engine":
             where, outcome = None, _embedded(source, config, speed, told, stage)
         else:
@@ -85,10 +85,14 @@ def _open(path: Path, told: dict[str, Any]) -> Source:
 
     keys = ("time_column", "time_format", "signal_column", "rate_hz", "exclude", "site", "asset", "encoding")
     separator = "\t" if told["separator"] in ("tab", "\\t") else told["separator"]
-    start_us = time_us(told["start_time"], 0)
+    start_us = _moment_us(told["start_time"], "--start-time")
     values = told["value_columns"] or None
     chosen = {key: told[key] for key in keys}
     return open_source(path, separator=separator, value_columns=values, start_us=start_us, **chosen)
+
+
+def _moment_us(text: str | None, option: str) -> int | None:
+    return time_us(text, round(time.time() * 1e6), option)
 
 
 def _config(path: Path | None) -> Config:
@@ -110,7 +114,7 @@ def _checked(source: Source, progress: _Progress) -> Summary:
     """Reads everything once, so that a bad line is named before anything begins."""
     for note in _merged(source.notes, [str(file.path) for file in source.files]):
         click.echo(f"note: {note}", err=True)
-    progress.stage(None)("checking", 0)
+    progress.stage("checking", None)
     summary = source.summary()
     if not summary.readings:
         raise click.ClickException("no readings in it")
@@ -132,11 +136,7 @@ def _embedded(source: Source, config: Config, speed: float | None, told: dict[st
 
     if speed is not None:
         raise click.UsageError("--speed paces a stream; --via engine always runs as fast as it goes")
-    try:
-        return session.embedded(source, config, start_us=time_us(told["start"], 0), report=report)
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        sys.exit(INTERRUPTED)
+    return session.embedded(source, config, start_us=_moment_us(told["start"], "--from"), report=report)
 
 
 def _stream(
@@ -155,20 +155,27 @@ def _stream(
         click.echo(f"note: the earlier replay in {data_dir} is replaced", err=True)
     stop = threading.Event()
     with _stopping(stop):
-        try:
-            session.through_node(
-                source,
-                session.replay_config(config, data_dir),
-                name,
-                speed=speed,
-                start_us=time_us(told["start"], 0),
-                report=report,
-                stop=stop,
-            )
-        except session.Stopped:
-            click.echo(f"interrupted; what was replayed until then is in {data_dir}", err=True)
-            sys.exit(INTERRUPTED)
+        session.through_node(
+            source,
+            session.replay_config(config, data_dir),
+            name,
+            speed=speed,
+            start_us=_moment_us(told["start"], "--from"),
+            report=report,
+            stop=stop,
+        )
     return data_dir, session.outcome_of_store(data_dir)
+
+
+@contextmanager
+def _interrupted_quietly() -> Iterator[None]:
+    from iotpm.replay import session
+
+    try:
+        yield
+    except (KeyboardInterrupt, session.Stopped) as end:
+        click.echo(f"interrupted{end and f'; {end}'}", err=True)
+        sys.exit(INTERRUPTED)
 
 
 @contextmanager
@@ -199,15 +206,14 @@ class _Progress:
         console = Console(stderr=True)
         self.bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
-    def stage(self, total: int | None) -> Report:
+    def stage(self, name: str, total: int | None) -> Report:
         """A new bar of `total` readings; the one before goes."""
         for task in self.bars.task_ids:
             self.bars.remove_task(task)
-        task = self.bars.add_task("", total=total)
+        task = self.bars.add_task(name, total=total)
 
         def report(stage: str, readings: int) -> None:
-            text = f"{stage} {show(readings)} readings" if total else stage
-            self.bars.update(task, description=text, completed=readings)
+            self.bars.update(task, description=f"{stage} {show(readings)} readings", completed=readings)
 
         return report
 
@@ -268,14 +274,20 @@ def _worst_first(row: dict[str, Any]) -> tuple[int, float, int]:
 
 def _lines(account: dict[str, Any]) -> Iterator[str]:
     yield (
-        f"{show(account['readings'])} readings of {account['signals']} signals in {account['files']} file(s), "
+        f"{show(account['readings'])} readings, {_count(account['signals'], 'signal')}, "
+        f"{_count(account['files'], 'file')}, "
         f"{show(account['first'])} to {show(account['last'])} UTC, "
         f"in {account['seconds']:.2f} s ({show(account['readings_per_s'])}/s)"
     )
     yield f"{show(account['windows'])} windows, {show(account['stored'])} readings accepted; {_odd(account)}"
     kinds = ", ".join(f"{show(count)} {kind}" for kind, count in account["by_kind"].items())
     severities = ", ".join(f"{show(count)} {name}" for name, count in account["by_severity"].items())
-    yield f"{show(account['anomalies'])} anomalies" + (f": {kinds} ({severities})" if kinds else "")
+    number = account["anomalies"]
+    yield f"{show(number)} anomal{'y' if number == 1 else 'ies'}" + (f": {kinds} ({severities})" if kinds else "")
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{show(number)} {thing}{'' if number == 1 else 's'}"
 
 
 def _odd(account: dict[str, Any]) -> str:

@@ -228,7 +228,7 @@ class _Feeder:
 
     def _sleep(self, seconds: float) -> None:
         if self.stop.wait(seconds):
-            raise Stopped
+            raise Stopped(f"what was replayed until then is in {self._node.config.data_dir}")
 
 
 def outcome_of_store(data_dir: Path) -> Outcome:
