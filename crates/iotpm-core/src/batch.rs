@@ -54,7 +54,8 @@ pub enum BarrierKind {
         /// Stream time in microseconds.
         stream_time_us: i64,
     },
-    /// The series has ended: reorder buffers empty and open windows close up to their last reading.
+    /// The series has ended: reorder buffers empty and open windows close up to their last reading; signals do not become
+    /// idle until they speak again.
     End,
     /// New templates act from here on.
     Configure(Arc<Templates>),

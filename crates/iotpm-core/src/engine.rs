@@ -192,7 +192,7 @@ impl Engine {
     fn apply(&mut self, barrier: &Barrier, output: &mut Output) -> Result<()> {
         match &barrier.kind {
             BarrierKind::Tick { stream_time_us } => self.tick(*stream_time_us, barrier, output),
-            BarrierKind::End => self.visit_all(barrier, output, SignalState::close_all),
+            BarrierKind::End => self.visit_all(barrier, output, SignalState::end),
             BarrierKind::Configure(templates) => self.configure(Arc::clone(templates), barrier, output),
             BarrierKind::Waveform(frame) => {
                 let place = self.place(frame.signal)? as usize;

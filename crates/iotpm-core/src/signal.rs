@@ -302,6 +302,12 @@ impl SignalState {
         }
     }
 
+    /// The series has ended: closes everything; no silence follows from that.
+    pub fn end(&mut self, run: &mut Run) {
+        self.close_all(run);
+        self.last_stream_us = NO_STREAM_TIME;
+    }
+
     fn close_window(&mut self, start_us: i64, end_us: i64, run: &mut Run) {
         let scratch = &mut *run.scratch;
         scratch.times_us.clear();

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Aligned, possibly overlapping windows. When one is closed, every released reading lies before its end, so its
 /// readings are all those at or after its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_field_names, reason = "the unit stands last in every name")]
 pub(crate) struct Windows {
     length_us: i64,
     hop_us: i64,

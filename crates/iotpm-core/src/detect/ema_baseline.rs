@@ -15,6 +15,9 @@ const DEVIATION_SPANS: f64 = 2.0;
 const LEARNED_DEVIATIONS_MAX: f64 = 2.0;
 const OUTLYING_WEIGHT: f64 = 1.0 / 8.0;
 
+/// A departure that lasts this share of the span is the new level: it was reported, and is learned at once.
+const ACCEPTED_SHARE: f64 = 0.5;
+
 /// Score = |fast - slow| / (boundary x deviation), with `fast` and `slow` exponentially weighted means of the value and
 /// `deviation` the exponentially weighted root mean square of their past differences.
 ///
@@ -26,6 +29,8 @@ pub(crate) struct EmaBaseline {
     fast: f64,
     slow: f64,
     mean_square: f64,
+    /// Readings in a row that departed.
+    outlying: u32,
 }
 
 impl EmaBaseline {
@@ -35,6 +40,11 @@ impl EmaBaseline {
             share if share < 1.0 => Maturity::Learning,
             _ => Maturity::Mature,
         }
+    }
+
+    /// Usual distance of the fast mean from the baseline, once the baseline's span has been seen.
+    pub fn wander(&self, settings: &Settings) -> f64 {
+        if self.maturity(settings) == Maturity::Mature { self.mean_square.sqrt() } else { 0.0 }
     }
 
     fn learn(&mut self, sample: &Sample, span: f64) {
@@ -47,6 +57,10 @@ impl EmaBaseline {
         let (counted, share) = if outlying { (most, OUTLYING_WEIGHT) } else { (square, 1.0) };
         self.slow += share * weight(span) * (sample.value - self.slow);
         self.mean_square += share * weight(DEVIATION_SPANS * span) * (counted - self.mean_square);
+        self.outlying = if outlying { self.outlying + 1 } else { 0 };
+        if f64::from(self.outlying) > ACCEPTED_SHARE * span {
+            (self.slow, self.outlying) = (self.fast, 0);
+        }
     }
 }
 
@@ -72,7 +86,7 @@ mod tests {
     fn scores(values: impl Iterator<Item = f64>) -> Vec<f64> {
         let settings = Settings::of(&Template::default());
         let mut ema = EmaBaseline::default();
-        let sample = |value| Sample { time_us: 0, value, resolution: 0.01 };
+        let sample = |value| Sample { time_us: 0, value, resolution: 0.01, wander: 0.0 };
         values.map(|v| ema.judge(&sample(v), &settings).score).collect()
     }
 

@@ -56,7 +56,7 @@ mod tests {
     fn scores(values: impl Iterator<Item = f64>) -> Vec<f64> {
         let settings = Settings::of(&Template::default());
         let mut flatline = Flatline::default();
-        let sample = |value| Sample { time_us: 0, value, resolution: 0.0 };
+        let sample = |value| Sample { time_us: 0, value, resolution: 0.0, wander: 0.0 };
         values.map(|v| flatline.judge(&sample(v), &settings).score).collect()
     }
 

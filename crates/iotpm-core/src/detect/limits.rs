@@ -66,7 +66,7 @@ mod tests {
         let templates = Templates::new(vec![Template { limits, ..Template::default() }]).unwrap_or_default();
         let settings = Settings::of(templates.get(0));
         let mut check = LimitCheck::default();
-        let sample = |value| Sample { time_us: 0, value, resolution: 0.0 };
+        let sample = |value| Sample { time_us: 0, value, resolution: 0.0, wander: 0.0 };
         values.iter().map(|v| check.judge(&sample(*v), &settings).score).collect()
     }
 

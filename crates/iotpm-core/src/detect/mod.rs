@@ -28,6 +28,8 @@ pub(crate) struct Sample {
     pub value: f64,
     /// Smallest step of the sensor as known so far.
     pub resolution: f64,
+    /// How far the signal usually wanders from its long baseline; 0 while that is unknown.
+    pub wander: f64,
 }
 
 /// What a detector says of one reading.
@@ -88,7 +90,8 @@ impl BasicDetectors {
     /// Scores a usable reading with every detector the template runs; ties go to the first.
     pub fn judge(&mut self, time_us: i64, value: f64, settings: &Settings) -> Fused {
         let resolution = settings.resolution.unwrap_or_else(|| self.resolution.update(value));
-        let sample = Sample { time_us, value, resolution };
+        let wander = self.ema_baseline.wander(settings);
+        let sample = Sample { time_us, value, resolution, wander };
         let mut fused = Fused { verdict: Verdict::COLD, detector: None };
         let mut weigh = |detector, verdict: Verdict| {
             fused.verdict.maturity = fused.verdict.maturity.max(verdict.maturity);

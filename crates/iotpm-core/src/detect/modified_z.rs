@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{ReadingDetector, Sample, Verdict};
 use crate::{
     Maturity,
-    robust::{RollingWindow, modified_z},
+    robust::{MODIFIED_Z_FACTOR, RollingWindow, modified_z},
     settings::Settings,
 };
 
@@ -13,11 +13,14 @@ use crate::{
 const COLD_READINGS: usize = 16;
 /// While the window fills, the boundary is wider by 1 + this / n: a median deviation of few readings is often too small.
 const LEARNING_WIDTH: f64 = 8.0;
+/// Share of the signal's usual wander below which a window's scatter is taken for a quiet stretch.
+const WANDER_SHARE: f64 = 0.45;
 
-/// Score = |0.6745 (x - median) / max(MAD, resolution)| / boundary, median and MAD of the last W readings before x.
+/// Score = |0.6745 (x - median) / max(MAD, floor)| / boundary, median and MAD of the last W readings before x.
 ///
-/// Source: Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993), boundary 3.5. The floor keeps a constant
-/// signal with one step of its sensor's resolution from alarming.
+/// Source: Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993), boundary 3.5. The floor is the larger of the
+/// sensor's resolution, which keeps a constant signal with one step from alarming, and a share of the signal's usual
+/// wander, which keeps a slow signal from alarming whenever it leaves a quiet stretch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ModifiedZ {
     window: RollingWindow,
@@ -59,7 +62,8 @@ impl ModifiedZ {
         }
         let (median, mad) = self.window.median_and_mad();
         let width = if maturity == Maturity::Mature { 1.0 } else { 1.0 + LEARNING_WIDTH / self.window.len() as f64 };
-        let z = modified_z(sample.value, median, mad, sample.resolution);
+        let floor = sample.resolution.max(MODIFIED_Z_FACTOR * WANDER_SHARE * sample.wander);
+        let z = modified_z(sample.value, median, mad, floor);
         Verdict { score: z.abs() / (boundary * width), expected: median, maturity }
     }
 }

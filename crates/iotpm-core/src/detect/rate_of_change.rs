@@ -36,7 +36,7 @@ mod tests {
         let settings = Settings::of(&Template { max_rate_per_s: Some(2.0), ..Template::default() });
         let mut rate = RateOfChange::default();
         let mut judge = |time_s: i64, value| {
-            rate.judge(&Sample { time_us: time_s * 1_000_000, value, resolution: 0.0 }, &settings).score
+            rate.judge(&Sample { time_us: time_s * 1_000_000, value, resolution: 0.0, wander: 0.0 }, &settings).score
         };
         assert_eq!([judge(0, 1.0), judge(1, 3.0), judge(3, 3.0), judge(4, -3.0)], [0.0, 1.0, 0.0, 3.0]);
     }
