@@ -6,6 +6,7 @@ Readings never pass through here one by one: that is the data plane's work.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from iotpm.processes import Identity
 
 if TYPE_CHECKING:
     from nats.js import JetStreamContext
+    from nats.js.api import RawStreamMsg
     from nats.js.kv import KeyValue
 
     from iotpm.config import Nats, Stream
@@ -96,7 +98,7 @@ async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm"
 
     async def note(error: Exception) -> None:
         last[:] = [error]
-        log.warning("nats_error", error=str(error) or type(error).__name__)
+        log.warning("nats_error", error=_reason(error))
 
     try:
         connecting = client.connect(
@@ -108,6 +110,7 @@ async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm"
             connect_timeout=5,
             allow_reconnect=True,
             user_credentials=settings.credentials_file,
+            nkeys_seed=settings.nkey_file,
             tls=_tls(settings),
             error_cb=note,
         )
@@ -115,8 +118,13 @@ async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm"
     except Exception as error:
         await client.close()
         reason = last[0] if last else error
-        raise BrokerError(f"cannot connect to {', '.join(servers)}: {str(reason) or type(reason).__name__}") from error
+        raise BrokerError(f"cannot connect to {without_secrets(', '.join(servers))}: {_reason(reason)}") from error
     return client
+
+
+def without_secrets(urls: str) -> str:
+    """The URLs without user and password, for logs and answers."""
+    return re.sub(r"(^|//|,\s*)[^@/,\s]+@", r"\1", urls)
 
 
 async def ensure_streams(js: JetStreamContext, names: Names, settings: Stream) -> None:
@@ -207,11 +215,22 @@ async def stream_facts(js: JetStreamContext, name: str) -> StreamFacts:
 async def stored_message(js: JetStreamContext, stream: str, seq: int) -> StoredMessage | None:
     """The message with that sequence; None if the stream has none (any more)."""
     try:
-        raw = await js.get_msg(stream, seq=seq)
+        return _stored(await js.get_msg(stream, seq=seq))
     except NotFoundError:
         return None
+
+
+async def newest_message(js: JetStreamContext, stream: str, subject: str) -> StoredMessage | None:
+    """The last message of a subject; None if the stream has none (any more)."""
+    try:
+        return _stored(await js.get_last_msg(stream, subject))
+    except NotFoundError:
+        return None
+
+
+def _stored(raw: RawStreamMsg) -> StoredMessage:
     headers = {str(key): str(value) for key, value in (raw.headers or {}).items()}
-    return StoredMessage(raw.seq or seq, raw.subject or "", raw.data or b"", headers, _micros(raw.time))
+    return StoredMessage(raw.seq or 0, raw.subject or "", raw.data or b"", headers, _micros(raw.time))
 
 
 async def last_outbox_seq(js: JetStreamContext, names: Names) -> int | None:
@@ -298,6 +317,21 @@ class Lease:
             raise LeaseLost(f"partition {self.key}: {await _describe(self.kv, self.key)}") from error
         self.renewed = asked
 
+    async def regain(self) -> None:
+        """Take an expired lease again, also when a renewal reached the broker but its answer was lost.
+
+        Raises:
+            LeaseHeld: another node took it in the meantime.
+            LeaseLost: it changed on the way; try again.
+        """
+        asked = time.monotonic()
+        revision, other = await _try_acquire(self.kv, self.js, self.key, self.holder, self.ttl_s, known=self.holder)
+        if revision is None and (other is None or other == self.holder):
+            raise LeaseLost(f"partition {self.key}: the lease changed while it was taken again")
+        if revision is None:
+            raise LeaseHeld(f"partition {self.key} was taken over by {other}; this node writes nothing more")
+        self.revision, self.renewed = revision, asked
+
     async def release(self) -> None:
         """Give the lease back, unless someone else has it by now."""
         self.renewed = float("-inf")
@@ -316,24 +350,24 @@ async def _bucket(js: JetStreamContext) -> KeyValue:
 
 
 async def _try_acquire(
-    kv: KeyValue, js: JetStreamContext, key: str, me: Identity, ttl_s: int
+    kv: KeyValue, js: JetStreamContext, key: str, me: Identity, ttl_s: int, *, known: Identity | None = None
 ) -> tuple[int | None, Identity | None]:
-    """The revision if it was free or its holder is dead, else who holds it."""
+    """The revision if it was free or its holder is dead or `known`, else who holds it."""
     try:
         return await kv.create(key, me.encode(), msg_ttl=ttl_s), None
     except KeyWrongLastSequenceError:
-        return await _replace_dead(kv, js, key, me, ttl_s)
+        return await _replace(kv, js, key, me, ttl_s, known)
 
 
-async def _replace_dead(
-    kv: KeyValue, js: JetStreamContext, key: str, me: Identity, ttl_s: int
+async def _replace(
+    kv: KeyValue, js: JetStreamContext, key: str, me: Identity, ttl_s: int, known: Identity | None
 ) -> tuple[int | None, Identity | None]:
     try:
         entry = await kv.get(key)
     except NotFoundError:
         return None, None
     other = Identity.parse(entry.value or b"")
-    if other is None or not other.is_dead():
+    if other is None or (other != known and not other.is_dead()):
         return None, other
     try:
         return await _compare_and_set(js, key, me, entry.revision or 0, ttl_s), None
@@ -372,6 +406,10 @@ def _differs(found: StreamConfig, wanted: StreamConfig, key: str) -> bool:
     if key == "subjects":
         return sorted(have or []) != sorted(want)
     return bool((have or 0) != (want or 0))
+
+
+def _reason(error: Exception) -> str:
+    return without_secrets(str(error)) or type(error).__name__
 
 
 def _shown(value: object) -> str:

@@ -568,7 +568,7 @@ def test_small_notes(store: tuple[Database, Writer]) -> None:
         writer.record_configuration(4, "hash", "[]")
     writer.record_delivered(3)
     writer.record_delivered(7)
-    assert database.connection.execute("SELECT * FROM configurations").fetchall() == [(4, "hash", "[]")]
+    assert database.connection.execute("SELECT * FROM configurations").fetchall() == [(1, 4, "hash", "[]")]
     assert Query(database).delivered() == 7
     events = [{"outbox_seq": n, "seq": n, "subject": "s", "payload": "{}", "cause_time": T0} for n in (1, 2, 3)]
     writer.commit(FakeChunk(3, {"outbox": events}))

@@ -40,16 +40,17 @@ def command(path: Path | None, data_dir: Path | None, new_epoch: str | None) -> 
     if data_dir:
         config = msgspec.structs.replace(config, node=msgspec.structs.replace(config.node, data_dir=str(data_dir)))
     logs.configure(config.node.log_level, config.node.log_format)
-    with Node(config, new_epoch=new_epoch) as node:
-        drain_on_signals(node)
+    node = Node(config, new_epoch=new_epoch)
+    drain_on_signals(node)
+    with node:
         node.run()
 
 
 def drain_on_signals(node: Node) -> None:
-    """SIGTERM and Ctrl-C drain; a second Ctrl-C ends at once."""
+    """SIGTERM and Ctrl-C drain; a second Ctrl-C ends at once, whatever the node is doing: a crash costs nothing."""
 
     def drain(_number: int, _frame: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         # The handler runs between two steps of the commit loop: it must not wait for the plane.
         threading.Thread(target=node.drain, name="iotpm-drain", daemon=True).start()
 

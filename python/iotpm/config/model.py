@@ -32,6 +32,7 @@ class Nats(Section, frozen=True, kw_only=True):
     credentials_file: Annotated[
         str | None, Meta(description="NATS credentials (.creds) file", examples=["plant.creds"])
     ] = None
+    nkey_file: Annotated[str | None, Meta(description="file with an nkey seed", examples=["plant.nk"])] = None
     tls_ca: Annotated[str | None, Meta(description="CA certificates, PEM file", examples=["ca.pem"])] = None
     tls_cert: Annotated[
         str | None, Meta(description="client certificate, PEM file; needs tls_key", examples=["node.pem"])

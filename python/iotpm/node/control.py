@@ -20,6 +20,9 @@ from nats.js import JetStreamContext
 
 from iotpm import streams
 from iotpm.config import Nats
+from iotpm.errors import BrokerError
+
+CLOSE_S = 2.0
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -49,8 +52,17 @@ class ControlPlane:
         self.js = self.client.jetstream()
 
     def run(self, work: Coroutine[Any, Any, T], timeout_s: float = 30.0) -> T:
-        """Run a coroutine there and wait for its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
+        """Run a coroutine there and wait for its result.
+
+        Raises:
+            BrokerError: the broker refuses, or does not answer in time; whether it did the work is then unknown.
+        """
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(timeout_s)
+        except (nats.errors.Error, TimeoutError) as error:
+            future.cancel()
+            raise BrokerError(f"the broker refuses or does not answer: {_words(error)}") from error
 
     def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` again and again until stopped; a failure is logged and does not end the repetition."""
@@ -60,13 +72,20 @@ class ControlPlane:
         """End repetitions, connection and thread."""
         for task in self._repeating:
             task.cancel()
-        with contextlib.suppress(TimeoutError, nats.errors.Error):
-            self.run(self.client.close(), 5)
+        with contextlib.suppress(BrokerError):
+            self.run(self.client.close(), CLOSE_S)
         self._end_thread()
 
     def _end_thread(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+def _words(error: Exception) -> str:
+    """What a person understands of an error of the client library."""
+    return streams.without_secrets(getattr(error, "description", None) or str(error) or type(error).__name__)
 
 
 async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -76,7 +95,7 @@ async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except Exception as error:
-            log.warning("periodic_work_failed", work=getattr(work, "__name__", str(work)), error=repr(error))
+            log.warning("periodic_work_failed", work=getattr(work, "__name__", "work"), error=_words(error))
         # Missed turns are skipped, not made up for.
         due = max(due + seconds, loop.time())
         await asyncio.sleep(due - loop.time())

@@ -37,6 +37,8 @@ COUNTERS = {
     "iotpm_disconnects": ("disconnects", "connections lost"),
     "iotpm_backpressure": ("backpressure", "times the reader waited for the committer"),
     "iotpm_outbox_published": ("outbox_published", "events that the broker stored"),
+    "iotpm_webhook_delivered": ("webhook_delivered", "events that the webhook's receiver accepted"),
+    "iotpm_webhook_failed": ("webhook_failed", "events given up after all attempts"),
 }
 GAUGES = {
     "iotpm_consumer_lag": ("lag", "messages of the stream that are not committed yet"),
@@ -45,6 +47,11 @@ GAUGES = {
     "iotpm_commit_queue_chunks": ("held_chunks", "chunks that wait for the committer"),
     "iotpm_outbox_queue_events": ("outbox_pending", "events on their way to the broker"),
     "iotpm_signals": ("signals", "signals known"),
+    "iotpm_store_bytes": ("store_bytes", "bytes of the store's blocks in use and its log"),
+    "iotpm_lake_bytes": ("lake_bytes", "bytes of the lake's files"),
+    "iotpm_disk_free_bytes": ("free_bytes", "bytes free on the disk of the data directory"),
+    "iotpm_disk_room_bytes": ("room_bytes", "bytes that may still be written within budget and reserve"),
+    "iotpm_disk_forecast_days": ("forecast_days", "days until budget or disk are full at the recent rate"),
 }
 HISTOGRAMS = {
     "iotpm_processing_latency_seconds": ("storing_seconds", "from the broker storing a message to its commit"),
@@ -66,12 +73,12 @@ class PlaneCollector(Collector):
         """One family per number; numbers that the plane does not know yet are left out."""
         stats = self._stats()
         for name, (key, text) in COUNTERS.items():
-            if key in stats:
+            if stats.get(key) is not None:
                 counter = CounterMetricFamily(name, text, labels=LABELS)
                 counter.add_metric(self._labels, stats[key])
                 yield counter
         for name, (key, text) in GAUGES.items():
-            if key in stats:
+            if stats.get(key) is not None:
                 gauge = GaugeMetricFamily(name, text, labels=LABELS)
                 gauge.add_metric(self._labels, stats[key])
                 yield gauge

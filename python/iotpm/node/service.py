@@ -8,7 +8,6 @@ import threading
 import time
 from contextlib import ExitStack
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
@@ -16,11 +15,15 @@ from prometheus_client import CollectorRegistry
 
 from iotpm import _core, streams, subjects
 from iotpm.broker import Broker, BrokerOptions
-from iotpm.errors import LeaseLost, StoreFull
+from iotpm.errors import BrokerError, LeaseLost, StoreFull
 from iotpm.node.control import ControlPlane
 from iotpm.node.http import HealthServer
+from iotpm.node.keeper import BrokerKeeper
+from iotpm.node.lease import LeaseKeeper
 from iotpm.node.metrics import PlaneCollector
 from iotpm.node.nodefile import NodeFile
+from iotpm.node.options import connection_files, plane_options
+from iotpm.node.purge import StreamRoom
 from iotpm.node.queries import QueryService
 from iotpm.node.templates import TemplateHistory
 from iotpm.node.upkeep import Housekeeping, SnapshotSchedule
@@ -34,24 +37,23 @@ from iotpm.store.writer import Harness, Writer
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from iotpm.config import Config, Nats
+    from iotpm.config import Config
     from iotpm.subjects import Names
 
 log = structlog.get_logger(__name__)
 
 POLL_MS = 100
 TICK_S = 1.0
-PURGE_CHECK_S = 5.0
-FULL_RETRY_S = 1.0
-LAGGING_MESSAGES = 5_000
-"""Lag from which optional work waits."""
+ROOM_CHECK_S = 1.0
+RETRY_S = 1.0
+DRAIN_SHARE = 0.6
+"""Part of the drain's time after which the data plane is stopped although it still waits for something."""
+FLUSH_SHARE = 0.3
+"""Part of it in which the broker may store the last events."""
 
 
 class Node:
-    """One partition's node. `start`, then `run` until drained; a context manager that closes what was opened.
-
-    `start` and `run` belong to one thread: the embedded broker ends with the thread that started it.
-    """
+    """One partition's node. `start`, then `run` until drained; a context manager that closes what was opened."""
 
     def __init__(
         self,
@@ -77,8 +79,11 @@ class Node:
         self._opened = ExitStack()
         self._problems: dict[str, str] = {}
         self._draining = threading.Event()
+        self._started = threading.Event()
+        self._upkeep_after = 0.0
         self._delivered_noted = 0
-        self.broker: Broker | None = None
+        self._keeper: BrokerKeeper | None = None
+        self.webhook: WebhookSender | None = None
         self.url = config.nats.url
 
     def start(self) -> Self:
@@ -98,7 +103,9 @@ class Node:
         except BaseException:
             self.close()
             raise
-        log.info("node_started", url=self.url, http=self.http.url, data_dir=str(self.config.data_dir))
+        self._started.set()
+        url = streams.without_secrets(self.url)
+        log.info("node_started", url=url, http=self.http.url, data_dir=str(self.config.data_dir))
         return self
 
     def run(self) -> None:
@@ -108,24 +115,37 @@ class Node:
             LeaseHeld: another node took the partition over.
             IotpmError: whatever ended the data plane or the store.
         """
+        if self._draining.is_set():
+            self._drain_plane()
         while not self.plane.finished:
             chunk = self.plane.next_chunk(POLL_MS)
             if chunk is None:
                 self._idle()
-            else:
-                self._store(chunk)
+            elif not self._store(chunk):
+                log.error(
+                    "drained_without_storing", next="the stream has it: the next start continues", **self._problems
+                )
+                return
         self._finish()
 
     def drain(self) -> None:
-        """Read no more; `run` stores and publishes what is in flight and returns. Safe in signal handlers' threads."""
+        """Read no more; `run` stores and publishes what is in flight and returns. From any thread, at any time."""
         if not self._draining.is_set():
             self._draining.set()
             log.info("draining")
-            self.plane.drain()
+            if self._started.is_set():
+                self._drain_plane()
+
+    @property
+    def broker(self) -> Broker | None:
+        """The embedded broker, if there is one."""
+        return self._keeper.broker if self._keeper else None
 
     def stats(self) -> dict[str, Any]:
-        """Counters, queue depths and latencies of the data plane."""
-        return {**self.plane.stats(), **self.plane.counters()}
+        """Counters, queue depths and latencies of the data plane; bytes on disk; events sent to the webhook."""
+        sender = self.webhook
+        sent = {"webhook_delivered": sender.delivered, "webhook_failed": sender.failed} if sender else {}
+        return {**self.plane.stats(), **self.plane.counters(), **self.housekeeping.disk(), **sent}
 
     def status(self) -> dict[str, Any]:
         """What a person asks first: position, lag, counts, disk."""
@@ -136,9 +156,10 @@ class Node:
             "version": version("iotpm"),
             "site": self.config.node.site,
             "partition": self.names.partition,
-            "url": self.url,
+            "url": streams.without_secrets(self.url),
             "http": self.http.url,
             "data_dir": str(self.config.data_dir.absolute()),
+            "disk": self.housekeeping.disk(),
             "stream": position.stream,
             "epoch": position.epoch,
             "committed_sequence": position.seq,
@@ -178,25 +199,19 @@ class Node:
             return
         nats = self.config.nats
         options = BrokerOptions(port=nats.port, mqtt_port=nats.mqtt_port, durability=nats.durability)
-        self.broker = self._opened.enter_context(Broker(self.config.data_dir / "broker", options))
-        self.url = self.broker.url
+        self._keeper = BrokerKeeper(Broker(self.config.data_dir / "broker", options))
+        self._opened.callback(self._keeper.stop)
+        self._keeper.start()
+        self.url = self._keeper.broker.url
 
     def _open_streams(self) -> None:
+        """The lease first: who may not write changes no stream."""
         self.control = ControlPlane(self.config.nats, self.url)
         self._opened.callback(self.control.stop)
+        self.lease = LeaseKeeper(self.control, self.names.partition, self.config.node.lease_ttl_s)
+        self._opened.callback(self.lease.release)
+        self.control.every(self.config.node.lease_ttl_s / 3, self.lease.renew)
         self.control.run(streams.ensure_streams(self.control.js, self.names, self.config.stream))
-        self._acquire_lease()
-        self._opened.callback(self._release_lease)
-
-    def _acquire_lease(self) -> None:
-        key, ttl_s = self.names.partition, self.config.node.lease_ttl_s
-        self.lease = self.control.run(streams.Lease.acquire(self.control.js, key, ttl_s=ttl_s))
-
-    def _release_lease(self) -> None:
-        try:
-            self.control.run(self.lease.release(), 5)
-        except Exception as error:
-            log.warning("lease_not_released", error=repr(error))
 
     def _resume(self) -> Resume:
         control, names = self.control, self.names
@@ -209,7 +224,7 @@ class Node:
         return found
 
     def _open_plane(self, found: Resume) -> None:
-        self.writer = Writer(self.database, found.position, fence=lambda: self.lease.check(), harness=self._harness)
+        self.writer = Writer(self.database, found.position, fence=self.lease.check, harness=self._harness)
         self.templates = TemplateHistory(self.writer, self.config, self.names)
         options = self._plane_options(found, self.templates.acting_at(found))
         self.plane = _core.DataPlane(json.dumps(options), found.snapshot.blob if found.snapshot else None)
@@ -220,32 +235,7 @@ class Node:
         self.housekeeping = Housekeeping(self.plane, self.database, self.writer)
 
     def _plane_options(self, found: Resume, templates: list[Any]) -> dict[str, Any]:
-        names, node, nats = self.names, self.config.node, self.config.nats
-        return {
-            "url": self.url,
-            "credentials_file": nats.credentials_file,
-            "tls_ca": nats.tls_ca,
-            "tls_cert": nats.tls_cert,
-            "tls_key": nats.tls_key,
-            "raw_stream": names.raw_stream,
-            "anomaly_stream": names.anomaly_stream,
-            "raw_prefix": names.raw_prefix,
-            "anomaly_prefix": names.anomaly_prefix,
-            "partition": names.partition,
-            "virtual_time": names.virtual_time,
-            "start_sequence": found.start_sequence,
-            "discard_through": found.discard_through,
-            "next_outbox_seq": found.position.next_outbox_seq,
-            "templates": templates,
-            "shards": node.shards or min(os.cpu_count() or 1, 4),
-            "chunk_age_ms": max(1, round(node.chunk_age_ms)),
-            "chunk_max_messages": node.chunk_max_messages,
-            "chunk_max_bytes": node.chunk_max_bytes,
-            "max_signals": self.config.limits.max_signals,
-            "max_sources": self.config.limits.max_sources,
-            "emit_scores": node.emit_scores,
-            "source": node.source or f"/iotpm/{names.partition}",
-        }
+        return plane_options(self.config, self.names, self.url, found, templates)
 
     def _publish_older_events(self) -> None:
         """What a crash left between commit and publishing."""
@@ -267,23 +257,44 @@ class Node:
         self.queries = QueryService(self)
         self._opened.callback(self.queries.stop)
         self.control.run(self.queries.start(self.control.client))
-        self.templates.publish_if_changed(self.control)
+        self._publish_templates()
         self._repeat_periodic_work()
         self._leave_node_file()
 
     def _open_webhook(self) -> WebhookSender | None:
+        """A receiver that is new to the store gets what is raised from now on."""
         if not self.config.webhook.url:
             return None
-        sender = WebhookSender(self.config.webhook, events_after(self.database), delivered_through(self.database))
+        known = delivered_through(self.database)
+        if known is None:
+            known = self.writer.position.next_outbox_seq - 1
+            self.writer.record_delivered(known)
+        self._delivered_noted = known
+        sender = WebhookSender(self.config.webhook, events_after(self.database), known)
         sender.start()
         self._opened.callback(sender.stop)
         return sender
 
+    def _publish_templates(self) -> None:
+        """A stream that takes no message now gets them later: they act from their own sequence anyway."""
+        try:
+            self.templates.publish_if_changed(self.control)
+            self._problems.pop("configuration", None)
+        except BrokerError as error:
+            self._note_problem("configuration", f"the changed templates are not in the stream yet: {error}")
+
     def _repeat_periodic_work(self) -> None:
         if not self.names.virtual_time and (self._harness is None or self._harness.ticks):
             self.control.every(TICK_S, self._tick)
-        self.control.every(self.config.node.lease_ttl_s / 3, self._renew)
-        self.control.every(PURGE_CHECK_S, self._purge)
+        room = StreamRoom(
+            self.control,
+            self.names.raw_stream,
+            self.snapshots,
+            self.schedule,
+            fill=self.config.stream.purge_fill,
+            committed=lambda: self.writer.position.seq,
+        )
+        self.control.every(ROOM_CHECK_S, room.check)
 
     def _leave_node_file(self) -> None:
         data_dir = self.config.data_dir
@@ -294,102 +305,100 @@ class Node:
             partition=self.names.partition,
             http=self.http.url,
             identity=Identity.of_this_process(),
-            connection=_connection_files(self.config.nats),
+            connection=connection_files(self.config.nats),
         ).write(data_dir)
         self._opened.callback(NodeFile.remove, data_dir)
 
     async def _tick(self) -> None:
-        if not self._draining.is_set():
+        """Not while the link is down: the client library would keep it and send it when it is no longer true."""
+        if not self._draining.is_set() and self.control.client.is_connected:
             await self.control.client.publish(self.names.tick, b"")
 
-    async def _renew(self) -> None:
-        await self.lease.renew()
+    def _drain_plane(self) -> None:
+        """Whatever it waits for, the drain ends in time."""
+        self.plane.drain()
+        last_resort = threading.Timer(self.config.node.drain_timeout_s * DRAIN_SHARE, self.plane.stop)
+        last_resort.daemon = True
+        last_resort.start()
+        self._opened.callback(last_resort.cancel)
 
-    async def _purge(self) -> None:
-        """Remove what the older snapshot covers once the stream is nearly full."""
-        facts = await streams.stream_facts(self.control.js, self.names.raw_stream)
-        through = self.snapshots.purgeable(self.writer.position.seq)
-        if facts.fill < self.config.stream.purge_fill or through is None or through < facts.first_seq:
-            return
-        log.info("purging", through=through, fill=round(facts.fill, 3))
-        await streams.purge_through(self.control.js, self.names.raw_stream, through)
-
-    def _store(self, chunk: _core.Chunk) -> None:
-        """Commit, publish, then do what is due."""
+    def _store(self, chunk: _core.Chunk) -> bool:
+        """Commit, publish, then do what is due; False if the node is to end and cannot commit."""
         while not self._committed(chunk):
-            time.sleep(FULL_RETRY_S)
-        self._problems.clear()
+            if self._draining.is_set():
+                return False
+            self._draining.wait(RETRY_S)
         self.plane.committed(chunk)
         if self.webhook and len(chunk.outbox):
             self.webhook.notify()
-        lagging = self.plane.stats()["lag"] > LAGGING_MESSAGES
-        taken = self.schedule.after_commit(chunk)
-        self.housekeeping.between_chunks(idle=not lagging, snapshot_taken=taken)
+        self._upkeep(snapshot_taken=self.schedule.after_commit(chunk))
+        return True
 
     def _committed(self, chunk: _core.Chunk) -> bool:
         try:
+            self.housekeeping.retention.check()
             self.writer.commit(chunk)
         except StoreFull as error:
             self._note_problem("store", str(error))
+            self.housekeeping.make_room()
             return False
         except LeaseLost as error:
             self._note_problem("lease", str(error))
-            self._regain_lease()
             return False
+        for solved in ("store", "lease"):
+            self._problems.pop(solved, None)
         return True
 
     def _note_problem(self, name: str, reason: str) -> None:
         if name not in self._problems:
-            log.error("not_committing", **{name: reason})
+            log.error("not_ready", **{name: reason})
         self._problems[name] = reason
 
-    def _regain_lease(self) -> None:
-        """The broker was away longer than the lease: go on if nobody else took it, else LeaseHeld ends this node."""
-        self._restart_broker()
-        try:
-            self._acquire_lease()
-        except TimeoutError:
-            log.warning("lease_not_regained", reason="the broker does not answer")
-
     def _idle(self) -> None:
-        self._restart_broker()
-        self.housekeeping.between_chunks(idle=True, snapshot_taken=False)
-        self._note_delivered()
+        self.lease.raise_if_taken()
+        self.schedule.when_idle(self.writer.position.seq)
+        self._upkeep(snapshot_taken=False)
+
+    def _upkeep(self, *, snapshot_taken: bool) -> None:
+        """Optional work: what fails now is tried again a second later, and never ends the node."""
+        if time.monotonic() < self._upkeep_after:
+            return
+        try:
+            self.housekeeping.between_chunks(lag=self.plane.stats()["lag"], snapshot_taken=snapshot_taken)
+            self._note_delivered()
+            if not self.templates.acts:
+                self._upkeep_after = time.monotonic() + RETRY_S
+                self._publish_templates()
+        except (StoreFull, LeaseLost) as error:
+            self._upkeep_after = time.monotonic() + RETRY_S
+            log.warning("upkeep_postponed", reason=str(error))
 
     def _note_delivered(self) -> None:
         if self.webhook and self.webhook.delivered_through > self._delivered_noted:
             self._delivered_noted = self.webhook.delivered_through
             self.writer.record_delivered(self._delivered_noted)
 
-    def _restart_broker(self) -> None:
-        if self.broker and not self.broker.running:
-            log.error("broker_died", log=str(self.broker.log_path))
-            self.broker.start()
-
     def _finish(self) -> None:
         """The end of a drain: state, statistics and events are out before the process goes."""
-        self.schedule.finish()
-        self.housekeeping.finish()
-        self._note_delivered()
-        if not self.plane.flush_outbox(round(self.config.node.drain_timeout_s * 500)):
-            log.warning(
-                "events_left", pending=self.plane.stats()["outbox_pending"], next="the next start publishes them"
-            )
+        try:
+            self.schedule.finish(self.writer.position.seq)
+            self.housekeeping.finish()
+            self._note_delivered()
+        except (StoreFull, LeaseLost) as error:
+            log.warning("upkeep_left", reason=str(error))
+        if not self.plane.flush_outbox(round(self.config.node.drain_timeout_s * FLUSH_SHARE * 1000)):
+            pending = self.plane.stats()["outbox_pending"]
+            log.warning("events_left", pending=pending, next="the next start publishes them")
         log.info("drained", committed=self.writer.position.seq)
 
     def _alive(self) -> dict[str, str]:
-        return {} if not self.broker or self.broker.running else {"broker": "the embedded broker is down"}
+        problem = self._keeper.problem if self._keeper else None
+        return {"broker": problem} if problem else {}
 
     def _ready(self) -> dict[str, str]:
         problems = dict(self._problems)
         if not self.control.client.is_connected:
-            problems["broker"] = f"not connected to {self.url}"
+            problems["broker"] = f"not connected to {streams.without_secrets(self.url)}"
         if self._draining.is_set():
             problems["draining"] = "the node is ending"
         return problems
-
-
-def _connection_files(nats: Nats) -> dict[str, str]:
-    """Where other commands find what it takes to connect as this node does; the secrets stay in their files."""
-    named = {key: getattr(nats, key) for key in ("credentials_file", "tls_ca", "tls_cert", "tls_key")}
-    return {key: str(Path(path).absolute()) for key, path in named.items() if path}

@@ -6,19 +6,33 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import duckdb
 import structlog
+
+from iotpm.errors import IotpmError, StoreError
+from iotpm.store.lake import Lake
+from iotpm.store.retention import Retention
 
 if TYPE_CHECKING:
     from iotpm import _core
     from iotpm.config import Node
     from iotpm.store.database import Database
+    from iotpm.store.lake import LakeFile, Slice
     from iotpm.store.snapshots import Snapshots
     from iotpm.store.writer import Writer
 
 log = structlog.get_logger(__name__)
 
+Disk = dict[str, float | None]
+
 TIME_SHARE_MAX = 0.05
 """Snapshots take at most this share of the time."""
+LAGGING_MESSAGES = 5_000
+"""Lag from which a node counts as behind."""
+LAKE_LOOK_S = 0.5
+"""Time between two looks for rows to move, when there were none."""
+LAKE_RETRY_S = 30.0
+RETENTION_S = 60.0
 
 
 class SnapshotSchedule:
@@ -33,6 +47,9 @@ class SnapshotSchedule:
         self._last = time.monotonic()
         self._messages = 0
         self._cost_s = 0.0
+        self._newest = 0
+        self.urgent = False
+        """The stream needs room: a snapshot whenever the share of time allows."""
 
     def after_commit(self, chunk: _core.Chunk) -> bool:
         """Write the chunk's snapshot if it carries one (then True); ask for the next one when it is due."""
@@ -51,14 +68,30 @@ class SnapshotSchedule:
                 return False
             self._cost_s, self._writing = self._writing.result(), None
         age_s = time.monotonic() - self._last
-        due = age_s >= self._settings.snapshot_interval_s or self._messages >= self._settings.snapshot_messages
-        return due and age_s * TIME_SHARE_MAX >= self._cost_s
+        settings = self._settings
+        due = age_s >= settings.snapshot_interval_s or self._messages >= settings.snapshot_messages
+        return (due or (self.urgent and self._messages > 0)) and age_s * TIME_SHARE_MAX >= self._cost_s
+
+    def when_idle(self, committed: int) -> None:
+        """Without a chunk that could carry it: the state after the last committed message, if it is urgent."""
+        if not self.urgent or self._newest == committed or not self._is_due():
+            return
+        seq, blob = self._plane.snapshot_now()
+        if seq == committed:
+            self._last, self._messages = time.monotonic(), 0
+            self._writing = self._writer.submit(self._write_timed, seq, blob)
 
     def _write(self, chunk: _core.Chunk) -> float:
-        blob = chunk.snapshot()
+        try:
+            blob = chunk.snapshot()
+        except IotpmError as error:
+            log.error("snapshot_not_captured", sequence=chunk.last_seq, error=str(error))
+            return 0.0
+        return 0.0 if blob is None else self._write_timed(chunk.last_seq, blob)
+
+    def _write_timed(self, seq: int, blob: bytes) -> float:
         start = time.monotonic()
-        if blob is not None:
-            self._write_file(chunk.last_seq, blob)
+        self._write_file(seq, blob)
         return time.monotonic() - start
 
     def _write_file(self, seq: int, blob: bytes) -> None:
@@ -68,31 +101,123 @@ class SnapshotSchedule:
             # The stream and the older snapshot still hold everything; the next one may find room.
             log.error("snapshot_not_written", sequence=seq, error=str(error))
             return
+        self._newest = seq
         log.info("snapshot_written", sequence=seq, bytes=len(blob))
 
-    def finish(self) -> None:
-        """Wait for a file under way and write the state at the end of a drain."""
+    def finish(self, committed: int) -> None:
+        """Wait for a file under way and write the state at the end of a drain, unless it is ahead of the store."""
         self._writer.shutdown(wait=True)
         seq, blob = self._plane.snapshot_now()
-        if seq > 0:
+        if 0 < seq == committed:
             self._write_file(seq, blob)
 
 
+class LakeMover:
+    """Moves old rows to the lake: files are written beside the commits, only the last step takes their thread."""
+
+    def __init__(self, lake: Lake, lag_max: int) -> None:
+        self._lake = lake
+        self._lag_max = lag_max
+        self._worker = ThreadPoolExecutor(1, "iotpm-lake")
+        self._working: Future[tuple[Slice, LakeFile] | None] | None = None
+        self._next_look = 0.0
+        self.moved = 0
+
+    def step(self, lag: int) -> None:
+        """List the file that is ready, or begin the next one; while the node lags nothing begins."""
+        if self._working is not None:
+            if self._working.done():
+                self._enter(self._working)
+                self._working = None
+        elif lag <= self._lag_max and time.monotonic() >= self._next_look:
+            self._working = self._worker.submit(self._extract)
+
+    def finish(self) -> None:
+        """Wait for the file under way and list it."""
+        self._worker.shutdown(wait=True)
+        if self._working is not None:
+            self._enter(self._working)
+            self._working = None
+
+    def _extract(self) -> tuple[Slice, LakeFile] | None:
+        piece = self._lake.next()
+        return (piece, self._lake.extract(piece)) if piece else None
+
+    def _enter(self, extracted: Future[tuple[Slice, LakeFile] | None]) -> None:
+        self._next_look = time.monotonic() + LAKE_LOOK_S
+        try:
+            found = extracted.result()
+            if found is None:
+                return
+            self._lake.enter(found[1], found[0])
+        except StoreError as error:
+            # The rows are where they were; room may come back.
+            self._next_look = time.monotonic() + LAKE_RETRY_S
+            log.error("lake_move_failed", error=str(error))
+            return
+        self.moved += 1
+        self._next_look = 0.0
+
+
 class Housekeeping:
-    """Checkpoints and statistics, at moments when they hold up least."""
+    """Checkpoints, lake, retention and statistics, at moments when they hold up least."""
 
     def __init__(self, plane: _core.DataPlane, database: Database, writer: Writer) -> None:
+        """Remove lake files that a crash left unlisted.
+
+        Raises:
+            StoreError: a listed file of the lake is missing or altered.
+        """
         self._plane = plane
         self._database = database
         self._writer = writer
+        lake = Lake(database)
+        lake.recover()
+        self.mover = LakeMover(lake, database.settings.lake_max_lag)
+        self.retention = Retention(database, lake)
+        self._next_retention = 0.0
+        self._disk: Disk = {}
+        self.checkpoints = 0
 
-    def between_chunks(self, *, idle: bool, snapshot_taken: bool) -> None:
-        """Fold DuckDB's log in when due; rewrite the signals' statistics with each snapshot."""
+    def between_chunks(self, *, lag: int, snapshot_taken: bool) -> None:
+        """Do what is due; `lag` is in messages."""
         if snapshot_taken:
             self._writer.replace_signal_stats(self._plane.signal_stats())
-        self._database.checkpoint_if_due(idle=idle)
+        self.mover.step(lag)
+        self._enforce_retention()
+        lagging = lag > LAGGING_MESSAGES
+        self.checkpoints += self._database.checkpoint_if_due(idle=not lagging, lagging=lagging)
+
+    def make_room(self) -> None:
+        """A chunk was refused: see at once whether something may go."""
+        self._next_retention = 0.0
+        self._enforce_retention()
+
+    def disk(self) -> Disk:
+        """Bytes used and left, and days until they are full; from any thread."""
+        try:
+            self._disk = self._measured()
+        except duckdb.Error:
+            log.debug("disk_not_measured", reason="the store is being reopened")
+        return self._disk
+
+    def _measured(self) -> Disk:
+        usage = self.retention.usage()
+        names = ("store_bytes", "lake_bytes", "free_bytes", "budget_bytes", "reserve_bytes", "room_bytes")
+        return {name: getattr(usage, name) for name in names} | {"forecast_days": self.retention.forecast_days()}
+
+    def _enforce_retention(self) -> None:
+        now = time.monotonic()
+        if now < self._next_retention:
+            return
+        self._next_retention = now + RETENTION_S
+        try:
+            self.retention.enforce()
+        except StoreError as error:
+            log.error("retention_failed", error=str(error))
 
     def finish(self) -> None:
         """At the end of a drain."""
+        self.mover.finish()
         self._writer.replace_signal_stats(self._plane.signal_stats())
         self._database.checkpoint()

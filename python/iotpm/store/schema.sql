@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS epochs (
     epoch UBIGINT, reason VARCHAR, found VARCHAR, previous_stream VARCHAR, previous_seq UBIGINT, base_seq UBIGINT,
     began TIMESTAMP
 );
-CREATE TABLE IF NOT EXISTS configurations (seq UBIGINT, hash VARCHAR, json VARCHAR);
+CREATE TABLE IF NOT EXISTS configurations (epoch UBIGINT, seq UBIGINT, hash VARCHAR, json VARCHAR);
 
 CREATE TABLE IF NOT EXISTS signals (
     id UINTEGER, name VARCHAR, site VARCHAR, asset VARCHAR, signal VARCHAR, unit VARCHAR, kind VARCHAR, seq UBIGINT

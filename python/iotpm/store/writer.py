@@ -127,12 +127,12 @@ class Writer:
             )
 
     def record_configuration(self, seq: int, digest: str, templates_json: str) -> None:
-        """Note the configuration that acts from message `seq` on; noting it twice changes nothing."""
+        """Note the configuration that acts from message `seq` of this epoch on; noting it twice changes nothing."""
         with self._guarded() as connection:
             connection.execute(
-                """INSERT INTO configurations SELECT $1, $2, $3
-                   WHERE NOT EXISTS (SELECT 1 FROM configurations WHERE seq = $1 AND hash = $2)""",
-                [seq, digest, templates_json],
+                """INSERT INTO configurations SELECT $1, $2, $3, $4
+                   WHERE NOT EXISTS (SELECT 1 FROM configurations WHERE epoch = $1 AND seq = $2 AND hash = $3)""",
+                [self.position.epoch, seq, digest, templates_json],
             )
 
     def record_delivered(self, outbox_seq: int) -> None:
