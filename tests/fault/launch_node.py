@@ -1,0 +1,54 @@
+"""`iotpm-ingest` with switches that the product does not have: what the fault tests break on purpose.
+
+`FAULT_BREAK` names what is broken (`progress_first`, `no_discard`), `FAULT_DIE` a point of the commit and which visit
+of it ends the process by SIGKILL (`rows:4`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from iotpm import logs
+from iotpm.cli.ingest import drain_on_signals
+from iotpm.config import Config
+from iotpm.node.service import Node
+from iotpm.store.progress import Resume
+from iotpm.store.writer import Harness
+
+
+class Dying:
+    """Ends the process at the n-th visit of a point."""
+
+    def __init__(self, plan: str) -> None:
+        self._point, _, number = plan.partition(":")
+        self._left = int(number or 0)
+
+    def __call__(self, point: str) -> None:
+        if point == self._point:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Forgetful(Node):
+    """A node that stores again what it reads again."""
+
+    def _plane_options(self, found: Resume, templates: list[Any]) -> dict[str, Any]:
+        return super()._plane_options(found, templates) | {"discard_through": found.start_sequence - 1}
+
+
+def main() -> None:
+    broken, config = os.environ.get("FAULT_BREAK", ""), Config.load(Path(sys.argv[2]), environ={}, dotenv=None)
+    logs.configure("info", "json")
+    harness = Harness(progress_first=broken == "progress_first", at=Dying(os.environ.get("FAULT_DIE", "")))
+    with (Forgetful if broken == "no_discard" else Node)(config, harness=harness) as node:
+        drain_on_signals(node)
+        node.run()
+
+
+if __name__ == "__main__":
+    main()
