@@ -217,7 +217,7 @@ _BY_SIGNAL = frozenset(LAKE_TABLES)
 _NUMBERED = _BY_SIGNAL | {"anomalies", "anomaly_log"}
 _TIME = {"readings": "t.ts", "windows": 't."end"', "anomalies": "t.time", "anomaly_log": "t.time"}
 _ORDER = {
-    "readings": "t.seq, s.name, t.ts",
+    "readings": "t.seq, s.name, t.ts, t.value, t.quality",
     "windows": 't.seq, s.name, t."start", t.segment',
     "anomalies": "t.seq, t.position, t.id",
     "anomaly_log": "t.seq, t.position, t.id, t.revision",
