@@ -44,7 +44,7 @@ class HealthServer:
                 [f"node.http_port = {port}: {error.strerror}; choose another, or 0 for a free one"]
             ) from error
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="iotpm-http", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="iotpm-http", daemon=True)
         self._thread.start()
 
     @property
