@@ -2,6 +2,8 @@
 
 use std::{cell::RefCell, hint::black_box};
 
+use async_nats::Subject;
+use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use iotpm_core::Template;
 use iotpm_node::{Chunk, Pipeline, PipelineOptions, RawMessage, Rows};
@@ -64,6 +66,21 @@ fn pipeline() -> Pipeline {
     Pipeline::new(options, None).expect("valid options")
 }
 
+/// The messages as slices of one buffer, as a reader of a socket has them.
+fn as_read(messages: &[RawMessage]) -> Vec<RawMessage> {
+    let mut bytes = Vec::new();
+    for message in messages {
+        bytes.extend_from_slice(message.subject.as_bytes());
+        bytes.extend_from_slice(&message.payload);
+    }
+    let mut rest = Bytes::from(bytes);
+    let slice = |message: &RawMessage| {
+        let subject = Subject::from_utf8(rest.split_to(message.subject.len())).expect("subjects are text");
+        RawMessage::new(subject, rest.split_to(message.payload.len()), message.sequence, message.stored_us)
+    };
+    messages.iter().map(slice).collect()
+}
+
 /// Messages in chunks, one after the other, so that time goes on.
 struct Source {
     pipeline: Pipeline,
@@ -85,7 +102,7 @@ impl Source {
     fn messages(&mut self) -> Vec<RawMessage> {
         let from = self.next;
         self.next += self.chunk;
-        (from..self.next).map(self.make).collect()
+        as_read(&(from..self.next).map(self.make).collect::<Vec<_>>())
     }
 
     fn run(&mut self, messages: &[RawMessage]) -> Chunk {
@@ -102,7 +119,7 @@ fn messages(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter_batched(
                 || source.borrow_mut().messages(),
-                |messages| black_box(source.borrow_mut().run(&messages)),
+                |messages| (black_box(source.borrow_mut().run(&messages)), messages),
                 BatchSize::PerIteration,
             );
         });
@@ -112,7 +129,7 @@ fn messages(c: &mut Criterion) {
     group.bench_function("json_array_1000", |b| {
         b.iter_batched(
             || source.borrow_mut().messages(),
-            |messages| black_box(source.borrow_mut().run(&messages)),
+            |messages| (black_box(source.borrow_mut().run(&messages)), messages),
             BatchSize::PerIteration,
         );
     });
@@ -132,18 +149,17 @@ fn columns(c: &mut Criterion) {
         let times: Vec<i64> = range.clone().map(time_us).collect();
         (signals, times, range.map(noise).collect::<Vec<f64>>())
     };
-    let mut push = |(signals, times_us, values): (Vec<u32>, Vec<i64>, Vec<f64>)| {
-        let (signals, times_us, values) = (&signals[..], &times_us[..], &values[..]);
+    let mut push = |(signals, times_us, values): &(Vec<u32>, Vec<i64>, Vec<f64>)| {
         let rows = Rows { signals, times_us, values, quality: None, sequences: None, stream_times_us: Some(times_us) };
         pipeline.push(&rows).expect("columns of one length")
     };
     for _ in 0..WARM_UP_ROUNDS {
-        push(rows(SIGNALS));
+        push(&rows(SIGNALS));
     }
     let mut group = c.benchmark_group("pipeline");
     group.throughput(Throughput::Elements(CHUNK)).sample_size(20);
     group.bench_function("columns", |b| {
-        b.iter_batched(|| rows(CHUNK), |columns| black_box(push(columns)), BatchSize::PerIteration);
+        b.iter_batched(|| rows(CHUNK), |columns| black_box(push(&columns)), BatchSize::PerIteration);
     });
     group.finish();
 }
