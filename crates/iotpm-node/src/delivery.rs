@@ -16,6 +16,8 @@ pub(crate) struct Delivery {
 /// Tokens before the numbers: `$JS.ACK.<stream>.<consumer>`, or with `<domain>.<account>` in between.
 const TOKENS_SHORT: usize = 9;
 const TOKENS_LONG: usize = 11;
+/// Digits that any u64 can hold.
+const DIGITS_SAFE: usize = 19;
 
 impl Delivery {
     /// Whether it is the next one of its consumer and new to the stream's reader.
@@ -24,11 +26,10 @@ impl Delivery {
     }
 
     /// Reads `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<ns>.<pending>`,
-    /// the longer form with further tokens behind (NATS ADR-15).
+    /// the longer form with further tokens behind (NATS ADR-15). Every message passes here.
     pub fn parse(reply: &str) -> Option<Self> {
-        let numbers = reply.strip_prefix("$JS.ACK.").and_then(skip_names)?;
-        let mut tokens = numbers.bytes();
-        let mut number = || next_number(&mut tokens);
+        let mut rest = reply.as_bytes().strip_prefix(b"$JS.ACK.").and_then(skip_names)?;
+        let mut number = || next_number(&mut rest);
         let _times_delivered = number()?;
         let (stream_seq, consumer_seq) = (number()?, number()?);
         Some(Self { stream_seq, consumer_seq, stored_ns: i64::try_from(number()?).ok()?, pending: number()? })
@@ -36,27 +37,39 @@ impl Delivery {
 }
 
 /// What follows the names of stream and consumer.
-fn skip_names(rest: &str) -> Option<&str> {
-    let tokens = 3 + rest.bytes().filter(|byte| *byte == b'.').count();
+fn skip_names(mut rest: &[u8]) -> Option<&[u8]> {
+    let tokens = 3 + rest.iter().filter(|byte| **byte == b'.').count();
     let names = match tokens {
         TOKENS_SHORT => 2,
         TOKENS_LONG.. => 4,
         _ => return None,
     };
-    (0..names).try_fold(rest, |rest, _| rest.split_once('.').map(|(_, rest)| rest))
+    for _ in 0..names {
+        let dot = rest.iter().position(|byte| *byte == b'.')?;
+        rest = &rest[dot + 1..];
+    }
+    Some(rest)
 }
 
-/// The decimal number up to the next dot or the end.
-fn next_number(bytes: &mut std::str::Bytes<'_>) -> Option<u64> {
-    let mut value = None::<u64>;
-    for byte in bytes {
-        match byte {
-            b'0'..=b'9' => value = Some(value.unwrap_or(0).checked_mul(10)?.checked_add(u64::from(byte - b'0'))?),
-            b'.' => break,
-            _ => return None,
-        }
+/// Takes the decimal number up to the next dot or the end, and the dot.
+fn next_number(rest: &mut &[u8]) -> Option<u64> {
+    let (mut value, mut digits) = (0_u64, 0);
+    while let Some(digit) = rest.get(digits).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        // Cannot overflow up to DIGITS_SAFE digits; longer numbers are read again below.
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        digits += 1;
     }
-    value
+    let (number, behind) = rest.split_at(digits);
+    *rest = match behind {
+        [b'.', behind @ ..] => behind,
+        [] => behind,
+        _ => return None,
+    };
+    match digits {
+        0 => None,
+        1..=DIGITS_SAFE => Some(value),
+        _ => std::str::from_utf8(number).ok()?.parse().ok(),
+    }
 }
 
 #[cfg(test)]

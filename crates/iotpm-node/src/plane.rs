@@ -26,7 +26,7 @@ use crate::{
     error::Result,
     histogram::Histogram,
     outbox::{Outbox, OutboxCounters},
-    plane_stats::PlaneStats,
+    plane_stats::{PlaneStats, lag},
     reader::{HandOver, Mode, Reader, ReaderCounters},
     stream_error::{StreamError, StreamResult},
 };
@@ -234,6 +234,12 @@ impl DataPlane {
     #[must_use]
     pub fn stats(&self) -> PlaneStats {
         PlaneStats::of(&self.shared)
+    }
+
+    /// Messages of the stream that are not committed yet; cheap enough to ask after every chunk.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        lag(&self.shared)
     }
 
     /// Pulls no more; what is in flight still comes from [`DataPlane::next_chunk`], then the plane is finished.

@@ -77,15 +77,14 @@ impl PlaneStats {
     pub(crate) fn of(shared: &Shared) -> Self {
         let (reader, outbox) = (&shared.reader, &shared.outbox);
         let connection = shared.connection.lock().ok().and_then(|connection| connection.clone()).unwrap_or_default();
-        let committed_sequence = shared.committed_seq.load(Relaxed);
-        let stream_last_sequence = reader.stream_last_sequence.load(Relaxed).max(reader.last_sequence.load(Relaxed));
+        let (committed_sequence, stream_last_sequence) = (shared.committed_seq.load(Relaxed), last_sequence(shared));
         Self {
             messages: reader.messages.load(Relaxed),
             bytes: reader.bytes.load(Relaxed),
             last_sequence: reader.last_sequence.load(Relaxed),
             stream_last_sequence,
             committed_sequence,
-            lag: stream_last_sequence.saturating_sub(committed_sequence),
+            lag: lag(shared),
             chunks: reader.chunks.load(Relaxed),
             committed_chunks: shared.committed_chunks.load(Relaxed),
             snapshots: shared.snapshots.load(Relaxed),
@@ -113,6 +112,15 @@ impl PlaneStats {
             scoring_seconds: outbox.latency.summary(),
         }
     }
+}
+
+/// Messages of the stream that are not committed yet, as far as is known.
+pub(crate) fn lag(shared: &Shared) -> u64 {
+    last_sequence(shared).saturating_sub(shared.committed_seq.load(Relaxed))
+}
+
+fn last_sequence(shared: &Shared) -> u64 {
+    shared.reader.stream_last_sequence.load(Relaxed).max(shared.reader.last_sequence.load(Relaxed))
 }
 
 fn text(mutex: &std::sync::Mutex<String>) -> String {

@@ -86,6 +86,13 @@ impl DataPlane {
         loads(py, &json.unwrap_or_default())
     }
 
+    /// Messages of the stream that are not committed yet.
+    #[getter]
+    fn lag(&self) -> u64 {
+        crossings::count();
+        self.plane.lag()
+    }
+
     /// Pipeline counters since the start, by name.
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counters = self.with(py, |plane| plane.with_pipeline(iotpm_node::Pipeline::counters))?;

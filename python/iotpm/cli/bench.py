@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -45,7 +46,9 @@ def engine(signals: int, readings: int, chunk: int, as_json: bool) -> None:
 @command.command()
 @click.option("--length", default=300, show_default=True, help="Readings in a window.")
 @click.option("--windows", default=200_000, show_default=True, help="Windows to compute.")
-@click.option("--scipy-windows", default=1_000, show_default=True, help="Windows computed by NumPy and SciPy beside it.")
+@click.option(
+    "--scipy-windows", default=1_000, show_default=True, help="Windows computed by NumPy and SciPy beside it."
+)
 @json_option
 @errors_end_the_command
 def features(length: int, windows: int, scipy_windows: int, as_json: bool) -> None:
@@ -91,3 +94,58 @@ def _scipy_features(windows: Any) -> list[list[float]]:
         return [*moments, *spectral, q25, median, q75, q75 - q25]
 
     return [one(x) for x in windows]
+
+
+@command.command()
+@click.option("--mode", type=click.Choice(["catchup", "live", "batched"]), required=True, help="What is measured.")
+@click.option("--messages", default=3_000_000, show_default=True, help="catchup: messages of one reading.")
+@click.option("--readings", default=8_000_000, show_default=True, help="batched: readings.")
+@click.option("--per-message", default=1_000, show_default=True, help="batched: readings a message.")
+@click.option("--rate", "rate_hz", default=100_000.0, show_default=True, help="live: readings a second.")
+@click.option("--seconds", default=60.0, show_default=True, help="live: how long.")
+@click.option("--find-max", is_flag=True, help="live: raise the rate until it no longer holds.")
+@click.option("--signals", default=10_000, show_default=True, help="Signals, ten an asset.")
+@click.option(
+    "--interval-ms", default=1_000.0, show_default=True, help="catchup, batched: event time between readings."
+)
+@click.option(
+    "--dir", "directory", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where to work."
+)
+@json_option
+@errors_end_the_command
+def stream(
+    mode: str,
+    messages: int,
+    readings: int,
+    per_message: int,
+    rate_hz: float,
+    seconds: float,
+    find_max: bool,
+    signals: int,
+    interval_ms: float,
+    directory: Path | None,
+    as_json: bool,
+) -> None:
+    """Generator, broker, node and store together on this machine; SQL must agree afterwards."""
+    from iotpm import logs
+
+    logs.configure("warning", "console")
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    if mode == "live":
+        from iotpm.bench import live
+
+        result = live.measure(
+            rate_hz=rate_hz, seconds=seconds, find_max=find_max, signals=signals, directory=directory, say=say
+        )
+    else:
+        from iotpm.bench import drain
+
+        more = {"signals": signals, "interval_ms": interval_ms, "directory": directory, "say": say}
+        if mode == "catchup":
+            result = drain.catchup(messages=messages, **more)
+        else:
+            result = drain.batched(readings=readings, per_message=per_message, **more)
+    report(result, as_json=as_json)

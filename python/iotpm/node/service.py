@@ -364,7 +364,7 @@ class Node:
         if time.monotonic() < self._upkeep_after:
             return
         try:
-            self.housekeeping.between_chunks(lag=self.plane.stats()["lag"], snapshot_taken=snapshot_taken)
+            self.housekeeping.between_chunks(lag=self.plane.lag, snapshot_taken=snapshot_taken)
             self._note_delivered()
             if not self.templates.acts:
                 self._upkeep_after = time.monotonic() + RETRY_S

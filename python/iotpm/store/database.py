@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 FILE = "iotpm.duckdb"
 VERSION = 1
+LAGGING_FACTOR = 8
+"""How much larger the log may grow while the node catches up."""
 
 Cursor = duckdb.DuckDBPyConnection
 
@@ -104,14 +106,16 @@ class Database:
                 self._cursors.discard(cursor)
             cursor.close()
 
-    def checkpoint_if_due(self, *, idle: bool = False) -> bool:
-        """Fold the log into the file if it has reached its size, or half of it when nothing is waiting.
+    def checkpoint_if_due(self, *, idle: bool = False, lagging: bool = False) -> bool:
+        """Fold the log into the file if it has reached its size, half of it when idle, more of it when lagging.
+
+        Each checkpoint writes the tables' last row groups anew: behind, throughput counts and not the single stall.
 
         Raises:
             StoreFull: no room; committed rows are safe in the log.
         """
-        limit = self.settings.checkpoint_wal_bytes // (2 if idle else 1)
-        if self.wal_bytes < limit:
+        size = self.settings.checkpoint_wal_bytes
+        if self.wal_bytes < (size * LAGGING_FACTOR if lagging else size // 2 if idle else size):
             return False
         self.checkpoint()
         return True

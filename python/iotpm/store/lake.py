@@ -100,11 +100,8 @@ class Lake:
         """
         if lag > self._settings.lake_max_lag:
             return None
-        keep = self._settings.lake_after_rows if keep_rows is None else keep_rows
-        for table in LAKE_TABLES:
-            if moved := self.step_table(table, keep_rows=keep):
-                return moved
-        return None
+        piece = self.next(keep_rows=keep_rows)
+        return self.move(piece) if piece else None
 
     def step_table(self, table: str, *, keep_rows: int) -> LakeFile | None:
         """Move one slice of a table if it has more rows than stay (see `step` for errors)."""
@@ -113,6 +110,21 @@ class Lake:
 
     def move(self, piece: Slice) -> LakeFile:
         """Move one slice (see `step` for errors)."""
+        file = self.extract(piece)
+        self.enter(file, piece)
+        return file
+
+    def next(self, *, keep_rows: int | None = None) -> Slice | None:
+        """The next slice that should move, None if no table has too many rows; from any thread."""
+        keep = self._settings.lake_after_rows if keep_rows is None else keep_rows
+        return next(filter(None, (self._next(table, keep) for table in LAKE_TABLES)), None)
+
+    def extract(self, piece: Slice) -> LakeFile:
+        """Write a slice's file; its rows stay until `enter`. From any thread, for such rows no longer change.
+
+        Raises:
+            StoreFull: no room for the file.
+        """
         column = quoted(LAKE_TABLES[piece.table])
         select = (
             f"SELECT * FROM {piece.table} WHERE seq BETWEEN {piece.seq_lo} AND {piece.seq_hi} "
@@ -121,7 +133,7 @@ class Lake:
         file = f"lake/{piece.table}/{placed(piece.ts_lo_us)}/{piece.seq_lo}-{piece.seq_hi}.parquet"
         path = self.database.data_dir / file
         rows = self.write(select, path)
-        listed = LakeFile(
+        return LakeFile(
             file,
             piece.table,
             piece.seq_lo,
@@ -132,8 +144,6 @@ class Lake:
             piece.ts_lo_us,
             piece.ts_hi_us,
         )
-        self._list(listed, piece)
-        return listed
 
     def write(self, select: str, path: Path) -> int:
         """Write a query's rows to a durable Parquet file; returns their number. Raises `StoreFull`."""
@@ -171,8 +181,8 @@ class Lake:
             ).fetchone()
         return Slice(table, *row) if row and row[2] else None
 
-    def _list(self, file: LakeFile, piece: Slice) -> None:
-        """One transaction: the file is listed, the rows are gone."""
+    def enter(self, file: LakeFile, piece: Slice) -> None:
+        """One transaction of the writing thread: the file is listed, the rows are gone (see `step` for errors)."""
         connection = self.database.connection
         try:
             connection.execute("BEGIN")

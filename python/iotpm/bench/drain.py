@@ -1,0 +1,122 @@
+"""`catchup` and `batched`: a stream is filled, then drained through engine and store as fast as that goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from iotpm import _core
+from iotpm.bench import load
+from iotpm.bench.checks import check
+from iotpm.bench.ground import Ground
+from iotpm.bench.measured import Running, crossings_per_chunk, stages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_TIMEOUT_S = 80.0
+_SMALL, _LARGE = 1_000, 64_000
+_CHUNKS = 12
+
+
+def catchup(
+    *, messages: int, signals: int, interval_ms: float, directory: Path | None, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Single JSON readings from a filled stream into committed rows; the bare pull before and after it.
+
+    Returns:
+        `messages_per_s`, `pull_only_messages_per_s`, `ratio`, the checks and the stages.
+    """
+    options = load.options(signals=signals, start_us=load.past_us(), interval_us=round(interval_ms * 1000))
+    with Ground(directory) as ground:
+        report = _filled(ground, options, messages, say)
+        last = ground.last_seq()
+        pulled = [_pull_only(ground, messages)]
+        drained = _drain(ground, report, last, say)
+        pulled.append(_pull_only(ground, messages))
+        crossings = _crossings(ground, last)
+    mean = sum(pulled) / len(pulled)
+    rate = messages / drained["seconds"]
+    return {
+        "messages_per_s": round(rate),
+        "pull_only_messages_per_s": round(mean),
+        "ratio": round(rate / mean, 3),
+        "messages": messages,
+        "signals": signals,
+        "fill_messages_per_s": round(report["messages_per_s"]),
+        **drained,
+        "crossings_per_chunk": crossings,
+    }
+
+
+def batched(
+    *,
+    readings: int,
+    per_message: int,
+    signals: int,
+    interval_ms: float,
+    directory: Path | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Messages of many readings each, as JSON arrays and as Arrow IPC.
+
+    Returns:
+        `readings_per_s` (Arrow), `readings_per_s_json`, and for each format its checks and stages.
+    """
+    result: dict[str, Any] = {}
+    messages = max(1, readings // per_message)
+    for key, name in (("readings_per_s", "arrow"), ("readings_per_s_json", "json_array")):
+        options = load.options(
+            signals=signals,
+            start_us=load.past_us(),
+            interval_us=round(interval_ms * 1000),
+            format=name,
+            readings_per_message=per_message,
+        )
+        with Ground(directory) as ground:
+            report = _filled(ground, options, messages, say)
+            drained = _drain(ground, report, ground.last_seq(), say)
+        result[key] = round(report["readings"] / drained["seconds"])
+        result[name] = drained
+    return {**result, "readings": messages * per_message, "per_message": per_message, "signals": signals}
+
+
+def _filled(
+    ground: Ground, options: dict[str, Any], messages: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    say(f"filling the stream: {messages:,} messages")
+    return load.fill(ground, options, messages)
+
+
+def _pull_only(ground: Ground, messages: int) -> float:
+    """The same stream pulled by the same reader and thrown away, messages a second."""
+    pulled = _core.drain_only(ground.connection, ground.names.raw_stream, messages, _TIMEOUT_S)
+    return float(pulled["messages_per_s"])
+
+
+def _drain(ground: Ground, report: dict[str, Any], last: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """From the first request to the last commit; then SQL has its say."""
+    say("draining it into committed rows")
+    config = ground.config("node")
+    with Running(ground, config) as running:
+        seconds = running.wait_for(last, _TIMEOUT_S) - running.node.began
+        cpu, stats = running.cpu(), running.node.stats()
+    return {
+        "seconds": round(seconds, 3),
+        "snapshots": stats["snapshots"],
+        **check(config.data_dir, report, last),
+        "stages": stages(stats, cpu, report["readings"]),
+        "chunks": len(running.node.chunks),
+    }
+
+
+def _crossings(ground: Ground, last: int) -> dict[str, float | None]:
+    """Calls between Rust and Python a chunk, for chunks of 1,000 and of 64,000 readings."""
+    counts: dict[str, float | None] = {}
+    for limit in (_SMALL, _LARGE):
+        seq = min(last, limit * _CHUNKS)
+        with Running(ground, ground.config(f"crossings-{limit}", node={"chunk_max_messages": limit})) as running:
+            running.wait_for(seq, _TIMEOUT_S)
+            full = min(limit, max(chunk.readings for chunk in running.node.chunks))
+        counts[str(limit)] = crossings_per_chunk(running.node.chunks, at_least=full)
+    return counts
