@@ -108,3 +108,8 @@ pub enum NodeError {
         first: String,
     },
 }
+
+/// [`NodeError::InvalidArgument`] unless it holds.
+pub(crate) fn require(holds: bool, name: &'static str, value: &dyn ToString, allowed: &'static str) -> Result<()> {
+    if holds { Ok(()) } else { Err(NodeError::InvalidArgument { name, value: value.to_string(), allowed }) }
+}

@@ -7,17 +7,18 @@ use async_nats::Subject;
 use bytes::Bytes;
 use iotpm_codec::{Decoder, Limits, Message, name};
 use iotpm_core::{
-    AnomalyRevision, BarrierKind, Batch, CoreError, EngineOptions, NO_STREAM_TIME, Output, Quality, Reading, Rejected,
-    SignalId, SignalSnapshot, Template, Templates, Waveform,
+    AnomalyRevision, BarrierKind, Batch, CoreError, EngineOptions, NO_STREAM_TIME, Output, Rejected, SignalId,
+    SignalSnapshot, Template, Templates, Waveform,
 };
 
 use crate::{
     CapturedState, Chunk, NodeError, OutboxEvent, PipelineCounters, PipelineOptions, RawMessage, Tables,
-    error::Result,
+    error::{Result, require},
     event,
     intake::{Intake, Work},
     message::message_hash,
     registry::{Place, Registry},
+    rows::Rows,
     shards::Shards,
     sources::{Admission, MessageId, Sources},
     tables::{self, DeadLetter, Journal, LoggedAnomaly},
@@ -73,23 +74,6 @@ impl Subjects {
             control: format!("iotpm.ctl.{}.", options.partition),
         }
     }
-}
-
-/// Readings as columns, for use without a broker; all slices have the same length.
-#[derive(Clone, Copy, Debug)]
-pub struct Rows<'a> {
-    /// Numbers from [`Pipeline::signal_id`].
-    pub signals: &'a [u32],
-    /// Event times, microseconds.
-    pub times_us: &'a [i64],
-    /// Values in the signals' units.
-    pub values: &'a [f64],
-    /// Qualities as in the table `readings`: 0 good, 1 uncertain, 2 bad; default: good.
-    pub quality: Option<&'a [u8]>,
-    /// Sequences, not descending; default: each row is a message of its own.
-    pub sequences: Option<&'a [u64]>,
-    /// Stream times, microseconds; without them there is no future check and no idle closing.
-    pub stream_times_us: Option<&'a [i64]>,
 }
 
 impl Pipeline {
@@ -386,10 +370,10 @@ impl Pipeline {
     /// [`NodeError::Core`] for an unknown signal number before anything has run; else as [`Pipeline::run`].
     pub fn push(&mut self, rows: &Rows<'_>) -> Result<Chunk> {
         self.check_usable()?;
-        self.check_rows(rows)?;
+        rows.check(self.position.sequence)?;
+        rows.signals.iter().try_for_each(|id| self.check_known(*id))?;
         let mut journal = Journal::default();
-        for (at, reading) in readings_of(rows, self.position.sequence).enumerate() {
-            let reading = reading.map_err(|quality| invalid_quality(at, quality))?;
+        for reading in rows.readings(self.position.sequence) {
             journal.push(reading.sequence, reading.stream_time_us);
             self.work.batches[self.registry.shard(reading.signal)].readings.push(reading);
             self.position = Position { sequence: reading.sequence, time_us: reading.stream_time_us, hash: 0 };
@@ -398,42 +382,6 @@ impl Pipeline {
         self.work.counters.readings += rows.signals.len() as u64;
         let result = self.finish(&journal, &[]);
         self.note_failure(result)
-    }
-
-    fn check_rows(&self, rows: &Rows<'_>) -> Result<()> {
-        let expected = rows.signals.len();
-        let lengths = [
-            ("times_us", Some(rows.times_us.len())),
-            ("values", Some(rows.values.len())),
-            ("quality", rows.quality.map(<[u8]>::len)),
-            ("sequences", rows.sequences.map(<[u64]>::len)),
-            ("stream_times_us", rows.stream_times_us.map(<[i64]>::len)),
-        ];
-        for (name, length) in lengths {
-            let got = length.unwrap_or(expected);
-            if got != expected {
-                return Err(NodeError::LengthMismatch { name, got, expected });
-            }
-        }
-        require(i32::try_from(expected).is_ok(), "readings", &expected, "at most 2147483647 in one call")?;
-        if let Some((at, quality)) =
-            rows.quality.into_iter().flatten().enumerate().find(|(_, q)| quality(**q).is_none())
-        {
-            return Err(invalid_quality(at, *quality));
-        }
-        rows.signals.iter().try_for_each(|id| self.check_known(*id))?;
-        self.check_sequences(rows.sequences.unwrap_or_default())
-    }
-
-    fn check_sequences(&self, sequences: &[u64]) -> Result<()> {
-        let mut previous = self.position.sequence;
-        for (at, &sequence) in sequences.iter().enumerate() {
-            if sequence < previous || at == 0 && sequence == previous {
-                return Err(NodeError::SequenceNotAscending { previous, sequence });
-            }
-            previous = sequence;
-        }
-        Ok(())
     }
 
     /// Runs one waveform frame: samples in the signal's unit, the first at `start_us`.
@@ -676,37 +624,4 @@ fn discard(output: &mut Output, stored: u64) {
     output.scores.retain(|row| row.sequence > stored);
     output.windows.retain(|row| row.sequence > stored);
     output.waveforms.retain(|row| row.waveform.sequence > stored);
-}
-
-/// Readings in order; the error is a quality that is none.
-fn readings_of<'a>(rows: &'a Rows<'_>, after: u64) -> impl Iterator<Item = std::result::Result<Reading, u8>> + 'a {
-    let mut last = (after, 0_u32);
-    (0..rows.signals.len()).map(move |at| {
-        let sequence = rows.sequences.map_or_else(|| after + 1 + at as u64, |sequences| sequences[at]);
-        let position = if sequence == last.0 { last.1 + 1 } else { 0 };
-        last = (sequence, position);
-        let stated = rows.quality.map_or(0, |quality| quality[at]);
-        Ok(Reading {
-            signal: SignalId(rows.signals[at]),
-            time_us: rows.times_us[at],
-            value: rows.values[at],
-            quality: quality(stated).ok_or(stated)?,
-            sequence,
-            position,
-            stream_time_us: rows.stream_times_us.map_or(NO_STREAM_TIME, |times| times[at]),
-        })
-    })
-}
-
-fn quality(code: u8) -> Option<Quality> {
-    [Quality::Good, Quality::Uncertain, Quality::Bad].get(usize::from(code)).copied()
-}
-
-fn invalid_quality(at: usize, quality: u8) -> NodeError {
-    let allowed = "0 (good), 1 (uncertain) or 2 (bad)";
-    NodeError::InvalidArgument { name: "quality", value: format!("{quality} at row {at}"), allowed }
-}
-
-fn require(holds: bool, name: &'static str, value: &dyn ToString, allowed: &'static str) -> Result<()> {
-    if holds { Ok(()) } else { Err(NodeError::InvalidArgument { name, value: value.to_string(), allowed }) }
 }
