@@ -108,6 +108,8 @@ async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm"
             ping_interval=5,
             max_outstanding_pings=2,
             connect_timeout=5,
+            # Far below the lease's life: a broker that was only started again costs no lease.
+            reconnect_time_wait=0.2,  # type: ignore[arg-type]
             allow_reconnect=True,
             user_credentials=settings.credentials_file,
             nkeys_seed=settings.nkey_file,

@@ -88,7 +88,8 @@ class sending:  # noqa: N801
     """A sender that runs while the block does."""
 
     def __init__(self, receiver: Receiver, count: int, after: int = 0, fetch: Any = None, **keys: Any) -> None:
-        config = Webhook(**({"url": receiver.url, "allow_private": True, "timeout_s": 30.0} | keys))
+        values: dict[str, Any] = {"url": receiver.url, "allow_private": True, "timeout_s": 30.0} | keys
+        config = Webhook(**values)
         self.sender = WebhookSender(config, fetch or events(count), after, retry_s=NO_WAIT)
 
     def __enter__(self) -> WebhookSender:
@@ -208,7 +209,7 @@ def test_public_addresses_are_allowed(address: str) -> None:
 
 def test_one_private_address_among_public_ones_refuses_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(2, 1, 6, "", (address, 443)) for address in ("8.8.8.8", "10.0.0.1")]
-    monkeypatch.setattr(webhook.socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr("iotpm.node.webhook.socket.getaddrinfo", lambda *_, **__: found)
     with pytest.raises(OSError, match=r"plant\.example is 10\.0\.0\.1"):
         webhook._allowed_address("plant.example", 443, allow_private=False)
 

@@ -46,6 +46,7 @@ POLL_MS = 100
 TICK_S = 1.0
 ROOM_CHECK_S = 1.0
 RETRY_S = 1.0
+DRAIN_RETRY_S = 0.1
 DRAIN_SHARE = 0.6
 """Part of the drain's time after which the data plane is stopped although it still waits for something."""
 FLUSH_SHARE = 0.3
@@ -80,6 +81,8 @@ class Node:
         self._problems: dict[str, str] = {}
         self._draining = threading.Event()
         self._started = threading.Event()
+        self._drain_began = 0.0
+        self._drain_s = config.node.drain_timeout_s
         self._upkeep_after = 0.0
         self._delivered_noted = 0
         self._keeper: BrokerKeeper | None = None
@@ -131,6 +134,7 @@ class Node:
     def drain(self) -> None:
         """Read no more; `run` stores and publishes what is in flight and returns. From any thread, at any time."""
         if not self._draining.is_set():
+            self._drain_began = time.monotonic()
             self._draining.set()
             log.info("draining")
             if self._started.is_set():
@@ -317,7 +321,7 @@ class Node:
     def _drain_plane(self) -> None:
         """Whatever it waits for, the drain ends in time."""
         self.plane.drain()
-        last_resort = threading.Timer(self.config.node.drain_timeout_s * DRAIN_SHARE, self.plane.stop)
+        last_resort = threading.Timer(self._drain_s * DRAIN_SHARE, self.plane.stop)
         last_resort.daemon = True
         last_resort.start()
         self._opened.callback(last_resort.cancel)
@@ -325,14 +329,24 @@ class Node:
     def _store(self, chunk: _core.Chunk) -> bool:
         """Commit, publish, then do what is due; False if the node is to end and cannot commit."""
         while not self._committed(chunk):
-            if self._draining.is_set():
+            if self._given_up():
                 return False
-            self._draining.wait(RETRY_S)
+            self._pause()
         self.plane.committed(chunk)
         if self.webhook and len(chunk.outbox):
             self.webhook.notify()
         self._upkeep(snapshot_taken=self.schedule.after_commit(chunk))
         return True
+
+    def _given_up(self) -> bool:
+        return self._draining.is_set() and time.monotonic() > self._drain_began + self._drain_s * DRAIN_SHARE
+
+    def _pause(self) -> None:
+        """Before the next try: a second, shorter while the node is ending."""
+        if self._draining.is_set():
+            time.sleep(DRAIN_RETRY_S)
+        else:
+            self._draining.wait(RETRY_S)
 
     def _committed(self, chunk: _core.Chunk) -> bool:
         try:
@@ -386,7 +400,7 @@ class Node:
             self._note_delivered()
         except (StoreFull, LeaseLost) as error:
             log.warning("upkeep_left", reason=str(error))
-        if not self.plane.flush_outbox(round(self.config.node.drain_timeout_s * FLUSH_SHARE * 1000)):
+        if not self.plane.flush_outbox(round(self._drain_s * FLUSH_SHARE * 1000)):
             pending = self.plane.stats()["outbox_pending"]
             log.warning("events_left", pending=pending, next="the next start publishes them")
         log.info("drained", committed=self.writer.position.seq)
@@ -399,6 +413,8 @@ class Node:
         problems = dict(self._problems)
         if not self.control.client.is_connected:
             problems["broker"] = f"not connected to {streams.without_secrets(self.url)}"
+        if not self.lease.valid:
+            problems.setdefault("lease", f"partition {self.names.partition}: not renewed in time, nothing is stored")
         if self._draining.is_set():
             problems["draining"] = "the node is ending"
         return problems
