@@ -66,6 +66,7 @@ def command(path: Path, **told: Any) -> None:
     from iotpm import logs
 
     logs.configure("warning")
+    told |= {"start_us": _moment_us(told["start"], "--from"), "name": _name(told["name"], path)}
     source = _open(path, told)
     config, speed = _config(told["config_path"]), _speed(told["speed"])
     with _interrupted_quietly(), _progress() as progress:
@@ -99,6 +100,18 @@ def _config(path: Path | None) -> Config:
     from iotpm.config import Config
 
     return Config.load(path)
+
+
+def _name(told: str | None, path: Path) -> str:
+    from iotpm import subjects
+    from iotpm.replay.session import default_name
+
+    name = told or default_name(path)
+    try:
+        subjects.replay(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--name") from None
+    return name
 
 
 def _speed(text: str) -> float | None:
@@ -136,20 +149,15 @@ def _embedded(source: Source, config: Config, speed: float | None, told: dict[st
 
     if speed is not None:
         raise click.UsageError("--speed paces a stream; --via engine always runs as fast as it goes")
-    return session.embedded(source, config, start_us=_moment_us(told["start"], "--from"), report=report)
+    return session.embedded(source, config, start_us=told["start_us"], report=report)
 
 
 def _stream(
     path: Path, source: Source, config: Config, speed: float | None, told: dict[str, Any], report: Report
 ) -> tuple[Path, Outcome]:
-    from iotpm import subjects
     from iotpm.replay import session
 
-    name = told["name"] or session.default_name(path)
-    try:
-        subjects.replay(name)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--name") from None
+    name = told["name"]
     data_dir = told["data_dir"] or config.data_dir / f"replay-{name}"
     if session.prepare(data_dir, path, fresh=told["fresh"]):
         click.echo(f"note: the earlier replay in {data_dir} is replaced", err=True)
@@ -160,7 +168,7 @@ def _stream(
             session.replay_config(config, data_dir),
             name,
             speed=speed,
-            start_us=_moment_us(told["start"], "--from"),
+            start_us=told["start_us"],
             report=report,
             stop=stop,
         )
