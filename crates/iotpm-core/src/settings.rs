@@ -4,6 +4,8 @@ use crate::{Limits, Quality, Template};
 
 /// Shortest default window and default silence, microseconds.
 const DEFAULT_SPAN_US: i64 = 30_000_000;
+/// A default window is a multiple of this, and its hop a third.
+const DEFAULT_GRID_US: i64 = 3_000_000;
 /// Typical intervals in a default window.
 const WINDOW_INTERVALS: i64 = 32;
 /// Typical intervals of silence before a signal is idle.
@@ -77,7 +79,7 @@ impl Settings {
 
     /// (length, hop) of the windows, or `None` while the default waits for the typical interval.
     pub fn window(&self, typical_us: Option<i64>) -> Option<(i64, i64)> {
-        let default = typical_us.map(|interval| DEFAULT_SPAN_US.max(interval.saturating_mul(WINDOW_INTERVALS)));
+        let default = typical_us.map(default_window_us);
         let length = self.window_us.or(default)?;
         Some((length, self.hop_us.unwrap_or(length / 3).max(1)))
     }
@@ -86,6 +88,12 @@ impl Settings {
     pub fn idle_timeout_us(&self, typical_us: i64) -> i64 {
         self.idle_timeout_us.unwrap_or_else(|| DEFAULT_SPAN_US.max(typical_us.saturating_mul(IDLE_INTERVALS)))
     }
+}
+
+/// The larger of 30 s and 32 intervals, rounded up to a multiple of 3 s, so that starts fall on whole seconds.
+fn default_window_us(interval_us: i64) -> i64 {
+    let wanted_us = DEFAULT_SPAN_US.max(interval_us.saturating_mul(WINDOW_INTERVALS));
+    wanted_us.saturating_add(DEFAULT_GRID_US - 1) / DEFAULT_GRID_US * DEFAULT_GRID_US
 }
 
 fn microseconds(seconds: f64) -> i64 {

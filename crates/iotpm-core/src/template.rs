@@ -33,7 +33,8 @@ pub struct Template {
     pub unit: Option<String>,
     /// What is measured, such as `temperature` or `vibration`; free text.
     pub kind: Option<String>,
-    /// Window length in seconds; default: the larger of 30 s and 32 typical sampling intervals.
+    /// Window length in seconds; default: the larger of 30 s and 32 typical sampling intervals, rounded up to a multiple
+    /// of 3 s.
     pub window_s: Option<f64>,
     /// Hop between window starts in seconds; default: a third of the window.
     pub hop_s: Option<f64>,
