@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from iotpm.subjects import Names
     from tests.support.plant import Planned, Plant
 
-LIMIT_S = 120.0
+LIMIT_S = 60.0
 """Deadline of every wait: far beyond what a loaded machine needs."""
 POLL_S = 0.01
 INGEST = [sys.executable, "-c", "from iotpm.cli.ingest import main; main()"]
