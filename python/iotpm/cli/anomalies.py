@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from iotpm.cli.options import data_dir_option, limit_option, moment, now_us, since_option, time_us, with_times
+from iotpm.cli.options import (
+    data_dir_option,
+    limit_option,
+    moment,
+    now_us,
+    since_option,
+    time_us,
+    with_duration,
+    with_times,
+)
 from iotpm.cli.output import errors_end_the_command, json_option, print_json, print_rows, show
 
 if TYPE_CHECKING:
     from iotpm.client import Row, Source
 
-COLUMNS = ("severity", "kind", "name", "start", "end", "peak_score", "peak_value", "expected", "detector", "maturity",
-           "id")  # fmt: skip
+COLUMNS = ("severity", "kind", "name", "start", "lasted", "peak_score", "peak_value", "expected", "detector",
+           "maturity", "id")  # fmt: skip
 POLL_S = 0.5
 
 
@@ -53,7 +62,7 @@ def _list(source: Source, filters: dict[str, Any], limit: int, *, as_json: bool)
     found = source.anomalies(**filters, **({"limit": limit + 1} if limit else {}))
     rows = list(islice(found, limit + 1)) if limit else list(found)
     shown = rows[: limit or None]
-    print_rows(map(with_times, shown), COLUMNS, as_json=as_json, empty="no anomalies")
+    print_rows(map(with_times if as_json else with_duration, shown), COLUMNS, as_json=as_json, empty="no anomalies")
     if len(shown) < len(rows):
         click.echo("there are more; --limit 0 lists all", err=True)
 

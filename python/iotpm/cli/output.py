@@ -16,6 +16,9 @@ from iotpm.errors import IotpmError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+WIDE = 1000
+"""Columns of a line that goes to a file or pipe."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
 
@@ -53,14 +56,30 @@ def _print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], empt
     if not rows:
         click.echo(empty, err=True)
         return
+    # A pipe gets whole lines; a terminal as many columns, from the left, as it has room for.
+    width = Console().width if sys.stdout.isatty() else None
+    cells = {column: [show(row.get(column)) for row in rows] for column in columns}
+    shown = _fitting({name: max(map(len, [name, *texts])) for name, texts in cells.items()}, width)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
+    for column in shown:
         numeric = any(isinstance(row.get(column), (int, float)) for row in rows)
         table.add_column(column.replace("_", " "), justify="right" if numeric else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(show(row.get(column)) for column in columns))
-    # A pipe gets whole lines; a terminal is used as wide as it is.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    for line in zip(*(cells[column] for column in shown), strict=True):
+        table.add_row(*line)
+    Console(width=width or WIDE, markup=False, highlight=False).print(table)
+    if len(shown) < len(columns):
+        click.echo(f"not shown for want of room: {', '.join(columns[len(shown) :])}", err=True)
+
+
+def _fitting(widths: Mapping[str, int], width: int | None) -> list[str]:
+    """The first columns that fit side by side; never fewer than three."""
+    names, used = list[str](), 0
+    for name, needed in widths.items():
+        used += needed + 2
+        if width is not None and used - 1 > width and len(names) >= 3:
+            break
+        names.append(name)
+    return names
 
 
 def show(value: object) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from iotpm.cli.options import moment, time_us, with_times
+from iotpm.cli.options import moment, time_us, with_duration, with_times
 from iotpm.cli.output import errors_end_the_command, json_option, print_json, print_rows, show
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from iotpm.replay import Source, Summary
     from iotpm.replay.session import Outcome, Report
 
-COLUMNS: Final = ("severity", "kind", "name", "start", "end", "peak_score", "peak_value", "expected", "detector")
+COLUMNS: Final = ("severity", "kind", "name", "start", "lasted", "peak_score", "peak_value", "expected", "detector")
 INTERRUPTED: Final = 130
 _SEVERITIES: Final = ("critical", "high", "medium", "low")
 
@@ -269,7 +269,7 @@ def _print(account: dict[str, Any], outcome: Outcome, told: dict[str, Any]) -> N
         click.echo(line)
     if worst:
         click.echo()
-        print_rows(map(with_times, worst), COLUMNS, as_json=False, empty="")
+        print_rows(map(with_duration, worst), COLUMNS, as_json=False, empty="")
         left = len(outcome.anomalies) - len(worst)
         click.echo(f"\n{left} more; --top 0 lists all" if left else "")
     if account["data_dir"]:
@@ -292,6 +292,9 @@ def _lines(account: dict[str, Any]) -> Iterator[str]:
     severities = ", ".join(f"{show(count)} {name}" for name, count in account["by_severity"].items())
     number = account["anomalies"]
     yield f"{show(number)} anomal{'y' if number == 1 else 'ies'}" + (f": {kinds} ({severities})" if kinds else "")
+    if len(account["by_signal"]) > 1:
+        most = list(account["by_signal"].items())[:5]
+        yield "most from " + ", ".join(f"{name} ({show(count)})" for name, count in most)
 
 
 def _count(number: int, thing: str) -> str:
