@@ -84,7 +84,9 @@ mod tests {
         #[test]
         fn equals_the_formula(steps in prop::collection::vec(1i64..40, 2..80), length in 1i64..30, hop in 1i64..30, seed: u64) {
             let mut times = vec![1_000 * SECOND];
-            steps.iter().for_each(|step| times.push(times[times.len() - 1] + step * SECOND));
+            for step in steps {
+                times.push(times[times.len() - 1] + step * SECOND);
+            }
             let mut windows = Windows::new(length * SECOND, hop * SECOND, seed, times[0]);
             let phase = windows.phase_us;
             let mut taken = Vec::new();

@@ -37,6 +37,7 @@ impl Delivery {
 }
 
 /// What follows the names of stream and consumer.
+#[allow(clippy::naive_bytecount, reason = "ninety bytes; no crate for that")]
 fn skip_names(mut rest: &[u8]) -> Option<&[u8]> {
     let tokens = 3 + rest.iter().filter(|byte| **byte == b'.').count();
     let names = match tokens {

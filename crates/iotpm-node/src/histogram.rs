@@ -115,7 +115,9 @@ mod tests {
         #[test]
         fn quantiles_are_exact_to_a_bucket(mut values in prop::collection::vec(1e-3f64..900.0, 1..300)) {
             let histogram = Histogram::seconds();
-            values.iter().for_each(|value| histogram.record(*value));
+            for value in &values {
+                histogram.record(*value);
+            }
             values.sort_by(f64::total_cmp);
             let summary = histogram.summary();
             for (q, found) in [(0.5, summary.p50), (0.95, summary.p95), (0.99, summary.p99)] {
@@ -131,7 +133,9 @@ mod tests {
     #[test]
     fn what_is_no_duration_counts_as_zero() {
         let histogram = Histogram::seconds();
-        [f64::NAN, -1.0, f64::INFINITY].iter().for_each(|value| histogram.record(*value));
+        for value in [f64::NAN, -1.0, f64::INFINITY] {
+            histogram.record(value);
+        }
         let summary = histogram.summary();
         assert_eq!((summary.count, summary.max, summary.p99), (3, 0.0, 0.0));
     }
