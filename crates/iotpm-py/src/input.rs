@@ -110,7 +110,7 @@ impl Columns {
 
 /// Microseconds of column `timestamp`, whatever its unit; a time zone only says how to show it.
 fn times(batch: &RecordBatch) -> PyResult<ArrayRef> {
-    let zone = match batch.column_by_name("timestamp").map(arrow_array::Array::data_type) {
+    let zone = match batch.column_by_name("timestamp").map(Array::data_type) {
         Some(DataType::Timestamp(_, zone)) => zone.clone(),
         Some(DataType::Int64) | None => None,
         Some(other) => {
