@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from tests.support.embedded import stored
+from tests.support.nodes import QUIET, configuration, running, wait_until, with_data_dir
+from tests.support.plant import START_US, TEMPLATES, Plant
 
 from iotpm import _core, subjects
 from iotpm.broker import Broker
@@ -21,9 +24,6 @@ from iotpm.node.service import Node
 from iotpm.replay import open_source, replay_engine
 from iotpm.store.database import Database
 from iotpm.store.digest import Digest, digests
-from tests.support.embedded import stored
-from tests.support.nodes import configuration, running, wait_until
-from tests.support.plant import START_US, TEMPLATES, Plant
 
 if TYPE_CHECKING:
     from iotpm._core import Output
@@ -134,16 +134,15 @@ def publish(url: str, messages: list[Message]) -> None:
 
 
 def node_digests(directory: Path, messages: list[Message], *, live: bool, **settings: Any) -> dict[str, Digest]:
-    """Through a broker, a node and its store: while the node runs, or all before its second start."""
+    """Through a broker, a node and its store: while the node runs, or from a stream that is filled already."""
     with Broker(directory / "broker") as broker:
         node = {"emit_scores": True, "source": "iotpm"} | settings
         store = {"raw_days": 36_500.0, "disk_reserve_bytes": 0}
         config = configuration(directory / "data", broker.url, TEMPLATES, node=node, store=store)
         if not live:
-            with running(Node(config, names=VIRTUAL)):
-                pass
-            publish(broker.url, messages)
-        service = Node(config, names=VIRTUAL)
+            with running(Node(with_data_dir(config, directory / "first"), names=VIRTUAL)):
+                publish(broker.url, messages)
+        service = Node(config, names=VIRTUAL, harness=None if live else QUIET)
         with running(service):
             if live:
                 publish(broker.url, messages)
@@ -190,9 +189,7 @@ def test_cuts_change_nothing(tmp_path: Path, messages: list[Message], whole: dic
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 4])
-def test_shards_change_nothing(
-    tmp_path: Path, messages: list[Message], whole: dict[str, Digest], shards: int
-) -> None:
+def test_shards_change_nothing(tmp_path: Path, messages: list[Message], whole: dict[str, Digest], shards: int) -> None:
     assert stored(tmp_path, embedded(messages, shards=shards)) == whole
 
 

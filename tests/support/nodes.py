@@ -38,7 +38,7 @@ LIMIT_S = 60.0
 """Deadline of every wait: far beyond what a loaded machine needs."""
 POLL_S = 0.01
 INGEST = [sys.executable, "-c", "from iotpm.cli.ingest import main; main()"]
-QUIET = Harness(ticks=False)
+QUIET = Harness(adds=False)
 """A node that adds nothing to the stream it reads."""
 SPOOL = 20
 """Batches that a producer remembers; now and then it sends the oldest again, long after the broker's memory of it."""

@@ -77,6 +77,7 @@ class Node:
         self.names = names or subjects.live(stream.partition, partitions=stream.partitions)
         self._new_epoch = new_epoch
         self._harness = harness
+        self._adds = harness is None or harness.adds
         self._opened = ExitStack()
         self._problems: dict[str, str] = {}
         self._draining = threading.Event()
@@ -261,7 +262,8 @@ class Node:
         self.queries = QueryService(self)
         self._opened.callback(self.queries.stop)
         self.control.run(self.queries.start(self.control.client))
-        self._publish_templates()
+        if self._adds:
+            self._publish_templates()
         self._repeat_periodic_work()
         self._leave_node_file()
 
@@ -288,7 +290,7 @@ class Node:
             self._note_problem("configuration", f"the changed templates are not in the stream yet: {error}")
 
     def _repeat_periodic_work(self) -> None:
-        if not self.names.virtual_time and (self._harness is None or self._harness.ticks):
+        if self._adds and not self.names.virtual_time:
             self.control.every(TICK_S, self._tick)
         room = StreamRoom(
             self.control,
@@ -380,7 +382,7 @@ class Node:
         try:
             self.housekeeping.between_chunks(lag=self.plane.lag, snapshot_taken=snapshot_taken)
             self._note_delivered()
-            if not self.templates.acts:
+            if self._adds and not self.templates.acts:
                 self._upkeep_after = time.monotonic() + RETRY_S
                 self._publish_templates()
         except (StoreFull, LeaseLost) as error:

@@ -53,12 +53,12 @@ class Chunk(Protocol):
 class Harness:
     """For the fault tests only. `progress_first` breaks the protocol on purpose: the tests must notice.
 
-    `at` is called with `begun`, `rows`, `progress`, `before_commit`, `committed`. Without `ticks` a node adds nothing to
-    the RAW stream, so that it can be compared with another one over the same finished stream.
+    `at` is called with `begun`, `rows`, `progress`, `before_commit`, `committed`. Unless it `adds`, a node puts neither
+    ticks nor its configuration into the RAW stream, so that another one over the same finished stream compares with it.
     """
 
     progress_first: bool = False
-    ticks: bool = True
+    adds: bool = True
     at: Callable[[str], None] = lambda _point: None
 
 
