@@ -59,12 +59,15 @@ def _windows(cursor: Cursor, readings: str) -> int:
     The phase is a whole number of seconds below the hop, from the asset's name.
     """
     found = cursor.execute(
-        f"""SELECT any_value(s.site || '/' || s.asset) AS asset, epoch_us(min(r.ts)) AS first, epoch_us(max(r.ts)) AS last
+        f"""SELECT any_value(s.site || '/' || s.asset) AS asset,
+                   epoch_us(min(r.ts)) AS first, epoch_us(max(r.ts)) AS last
             FROM (SELECT signal, ts FROM {readings}) r JOIN signals s ON s.id = r.signal GROUP BY r.signal"""
     ).fetchnumpy()
     hop, length = round(HOP_S * _SECOND_US), round(WINDOW_S * _SECOND_US)
     seconds = max(1, hop // _SECOND_US)
-    phase = np.array([xxhash.xxh3_64_intdigest(str(name).encode()) % seconds * _SECOND_US for name in found["asset"]], np.int64)
+    phase = np.array(
+        [xxhash.xxh3_64_intdigest(str(name).encode()) % seconds * _SECOND_US for name in found["asset"]], np.int64
+    )
     first, last = found["first"].astype(np.int64), found["last"].astype(np.int64)
     k_first = -((phase - first) // hop)
     k_last = (last - length - phase) // hop

@@ -7,32 +7,29 @@ from typing import TYPE_CHECKING, Any
 from iotpm import _core
 from iotpm.bench import load
 from iotpm.bench.checks import check
-from iotpm.bench.ground import Ground
+from iotpm.bench.ground import Ground, Scene
 from iotpm.bench.measured import Running, crossings_per_chunk, stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 _TIMEOUT_S = 80.0
 _SMALL, _LARGE = 1_000, 64_000
 _CHUNKS = 12
 
 
-def catchup(
-    *, messages: int, signals: int, interval_ms: float, directory: Path | None, say: Callable[[str], None]
-) -> dict[str, Any]:
+def catchup(scene: Scene, *, messages: int) -> dict[str, Any]:
     """Single JSON readings from a filled stream into committed rows; the bare pull before and after it.
 
     Returns:
         `messages_per_s`, `pull_only_messages_per_s`, `ratio`, the checks and the stages.
     """
-    options = load.options(signals=signals, start_us=load.past_us(), interval_us=round(interval_ms * 1000))
-    with Ground(directory) as ground:
-        report = _filled(ground, options, messages, say)
+    options = load.of_the_past(scene)
+    with Ground(scene.directory) as ground:
+        report = _filled(ground, options, messages, scene.say)
         last = ground.last_seq()
         pulled = [_pull_only(ground, messages)]
-        drained = _drain(ground, report, last, say)
+        drained = _drain(ground, report, last, scene.say)
         pulled.append(_pull_only(ground, messages))
         crossings = _crossings(ground, last)
     mean = sum(pulled) / len(pulled)
@@ -42,22 +39,14 @@ def catchup(
         "pull_only_messages_per_s": round(mean),
         "ratio": round(rate / mean, 3),
         "messages": messages,
-        "signals": signals,
+        "signals": scene.signals,
         "fill_messages_per_s": round(report["messages_per_s"]),
         **drained,
         "crossings_per_chunk": crossings,
     }
 
 
-def batched(
-    *,
-    readings: int,
-    per_message: int,
-    signals: int,
-    interval_ms: float,
-    directory: Path | None,
-    say: Callable[[str], None],
-) -> dict[str, Any]:
+def batched(scene: Scene, *, readings: int, per_message: int) -> dict[str, Any]:
     """Messages of many readings each, as JSON arrays and as Arrow IPC.
 
     Returns:
@@ -66,24 +55,16 @@ def batched(
     result: dict[str, Any] = {}
     messages = max(1, readings // per_message)
     for key, name in (("readings_per_s", "arrow"), ("readings_per_s_json", "json_array")):
-        options = load.options(
-            signals=signals,
-            start_us=load.past_us(),
-            interval_us=round(interval_ms * 1000),
-            format=name,
-            readings_per_message=per_message,
-        )
-        with Ground(directory) as ground:
-            report = _filled(ground, options, messages, say)
-            drained = _drain(ground, report, ground.last_seq(), say)
+        options = load.of_the_past(scene, format=name, readings_per_message=per_message)
+        with Ground(scene.directory) as ground:
+            report = _filled(ground, options, messages, scene.say)
+            drained = _drain(ground, report, ground.last_seq(), scene.say)
         result[key] = round(report["readings"] / drained["seconds"])
         result[name] = drained
-    return {**result, "readings": messages * per_message, "per_message": per_message, "signals": signals}
+    return {**result, "readings": messages * per_message, "per_message": per_message, "signals": scene.signals}
 
 
-def _filled(
-    ground: Ground, options: dict[str, Any], messages: int, say: Callable[[str], None]
-) -> dict[str, Any]:
+def _filled(ground: Ground, options: dict[str, Any], messages: int, say: Callable[[str], None]) -> dict[str, Any]:
     say(f"filling the stream: {messages:,} messages")
     return load.fill(ground, options, messages)
 

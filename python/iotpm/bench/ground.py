@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -25,6 +27,16 @@ HOP_S = 10.0
 # The stream is filled long before it is drained: no signal shall count as silent at the ticks that come after it.
 TEMPLATE = Template(window_s=WINDOW_S, hop_s=HOP_S, idle_timeout_s=86_400.0)
 STREAM_BYTES = 8 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What all modes share: how many signals, event time between a signal's readings, where to work, whom to tell."""
+
+    signals: int
+    interval_ms: float
+    directory: Path | None
+    say: Callable[[str], None]
 
 
 class Ground:
@@ -77,7 +89,9 @@ class Ground:
         """Sequence of the RAW stream's last message."""
         return self.run(streams.stream_facts(self.js, self.names.raw_stream)).last_seq
 
-    def config(self, directory: str, *, node: dict[str, Any] | None = None, store: dict[str, Any] | None = None) -> Config:
+    def config(
+        self, directory: str, *, node: dict[str, Any] | None = None, store: dict[str, Any] | None = None
+    ) -> Config:
         """Configuration of a node with a data directory of its own."""
         return Config(
             nats=Nats(url=self.broker.url),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nats.errors
 import numpy as np
@@ -13,12 +12,8 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from iotpm import subjects
 from iotpm.bench import load
 from iotpm.bench.checks import check
-from iotpm.bench.ground import HOP_S, Ground
+from iotpm.bench.ground import HOP_S, Ground, Scene
 from iotpm.bench.measured import Running, stages, summary
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 # Everything that may hold up a commit happens inside the measured time.
 _NODE = {"snapshot_interval_s": 15.0}
@@ -31,15 +26,7 @@ _BUDGET_S = 85.0
 _BATCH = 500
 
 
-def measure(
-    *,
-    rate_hz: float,
-    seconds: float,
-    find_max: bool,
-    signals: int,
-    directory: Path | None,
-    say: Callable[[str], None],
-) -> dict[str, Any]:
+def measure(scene: Scene, *, rate_hz: float, seconds: float, find_max: bool) -> dict[str, Any]:
     """Hold a rate for some time, or (`find_max`) raise it by 10,000/s from there until it no longer holds.
 
     Returns:
@@ -48,10 +35,10 @@ def measure(
         held as `highest_held_messages_per_s`, and every step.
     """
     if not find_max:
-        return _hold(rate_hz, seconds, signals, directory, say)
+        return _hold(scene, rate_hz, seconds)
     began, steps, highest = time.monotonic(), [], None
     while time.monotonic() - began < _BUDGET_S - 2 * _STEP_S:
-        result = _hold(rate_hz, _STEP_S, signals, directory, say)
+        result = _hold(scene, rate_hz, _STEP_S)
         steps.append({key: result[key] for key in ("rate", "messages_per_s", "held", "behind_s", "latency_ms")})
         if not result["held"]:
             break
@@ -59,13 +46,11 @@ def measure(
     return {"highest_held_messages_per_s": highest, "ended_by_time": steps[-1]["held"], "steps": steps}
 
 
-def _hold(
-    rate_hz: float, seconds: float, signals: int, directory: Path | None, say: Callable[[str], None]
-) -> dict[str, Any]:
-    say(f"{rate_hz:,.0f} readings/s for {seconds:.0f} s")
+def _hold(scene: Scene, rate_hz: float, seconds: float) -> dict[str, Any]:
+    scene.say(f"{rate_hz:,.0f} readings/s for {seconds:.0f} s")
     # Detectors have learned after so many readings of each signal: only then can a spike be expected to be found.
-    options = load.options(signals=signals, rate_hz=rate_hz)
-    with Ground(directory) as ground:
+    options = load.options(signals=scene.signals, rate_hz=rate_hz)
+    with Ground(scene.directory) as ground:
         config = ground.config("node", node=_NODE, store=_STORE)
         with Running(ground, config) as running:
             generator = load.start_paced(ground, options, seconds)
@@ -74,7 +59,11 @@ def _hold(
             behind_s = max(0.0, running.wait_for(last, 30.0) - ended)
             cpu, stats = running.cpu(), running.node.stats()
             upkeep = running.node.housekeeping
-            events = {"checkpoints": upkeep.checkpoints, "snapshots": stats["snapshots"], "lake_moves": upkeep.mover.moved}
+            events = {
+                "checkpoints": upkeep.checkpoints,
+                "snapshots": stats["snapshots"],
+                "lake_moves": upkeep.mover.moved,
+            }
         latencies = ground.run(_latencies(ground))
         counts = check(config.data_dir, report, last)
     rate = report["messages_per_s"]
@@ -84,13 +73,15 @@ def _hold(
         "rate": rate_hz,
         "held": held,
         "latency_ms": _quantiles(latencies),
-        "commit_latency_ms": {key: round(summary(stats["storing_seconds"])[key] * 1e3, 1) for key in ("p50", "p95", "p99")},
+        "commit_latency_ms": {
+            key: round(summary(stats["storing_seconds"])[key] * 1e3, 1) for key in ("p50", "p95", "p99")
+        },
         "seconds": round(report["seconds"], 2),
         "behind_s": round(behind_s, 3),
         "generator_behind_s": round(report["worst_lag_s"], 3),
-        "signals": signals,
+        "signals": scene.signals,
         **counts,
-        "windows_per_s_full": signals / HOP_S,
+        "windows_per_s_full": scene.signals / HOP_S,
         **events,
         "chunks": len(running.node.chunks),
         "stages": stages(stats, cpu, report["readings"]),
@@ -101,12 +92,14 @@ async def _latencies(ground: Ground) -> list[float]:
     """Milliseconds from `Iotpm-Cause-Time` to the broker's own timestamp, for every event in the anomaly stream."""
     consumer = ConsumerConfig(ack_policy=AckPolicy.NONE, headers_only=True)
     names = ground.names
-    subscription = await ground.js.pull_subscribe(names.anomaly_subjects[0], stream=names.anomaly_stream, config=consumer)
+    subscription = await ground.js.pull_subscribe(
+        names.anomaly_subjects[0], stream=names.anomaly_stream, config=consumer
+    )
     milliseconds: list[float] = []
     while True:
         try:
             messages = await subscription.fetch(_BATCH, timeout=1.0)
-        except (nats.errors.TimeoutError, asyncio.TimeoutError):
+        except (TimeoutError, nats.errors.TimeoutError):
             return milliseconds
         for message in messages:
             cause_us = int((message.headers or {})[subjects.CAUSE_TIME])
@@ -118,4 +111,10 @@ def _quantiles(milliseconds: list[float]) -> dict[str, Any]:
         return {"p50": None, "p95": None, "p99": None, "events": 0}
     p50, p95, p99 = np.percentile(milliseconds, [50, 95, 99])
     worst = max(milliseconds)
-    return {"p50": round(p50, 1), "p95": round(p95, 1), "p99": round(p99, 1), "max": round(worst, 1), "events": len(milliseconds)}
+    return {
+        "p50": round(p50, 1),
+        "p95": round(p95, 1),
+        "p99": round(p99, 1),
+        "max": round(worst, 1),
+        "events": len(milliseconds),
+    }

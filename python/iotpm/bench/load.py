@@ -1,6 +1,6 @@
 """What the benchmarks publish, by `_core.LoadGenerator`: in this process, or paced in one of its own.
 
-    python -m iotpm.bench.load URL OPTIONS_JSON UNTIL_JSON      prints the generator's report as JSON
+python -m iotpm.bench.load URL OPTIONS_JSON UNTIL_JSON      prints the generator's report as JSON
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from iotpm import _core
 from iotpm.errors import BrokerError
 
 if TYPE_CHECKING:
-    from iotpm.bench.ground import Ground
+    from iotpm.bench.ground import Ground, Scene
 
 SPIKE_AFTER = 150
 """Readings of a signal before its first spike: its detectors have then learned."""
@@ -38,6 +38,12 @@ def options(*, signals: int, **more: Any) -> dict[str, Any]:
         "spike_after": SPIKE_AFTER,
         **more,
     }
+
+
+def of_the_past(scene: Scene, **more: Any) -> dict[str, Any]:
+    """Options of a stream that is filled first and drained later."""
+    times = {"start_us": past_us(), "interval_us": round(scene.interval_ms * 1000)}
+    return options(signals=scene.signals, **times, **more)
 
 
 def fill(ground: Ground, load: dict[str, Any], messages: int) -> dict[str, Any]:
@@ -79,7 +85,7 @@ def report_of(generator: subprocess.Popen[str], timeout_s: float) -> dict[str, A
 def main() -> None:
     """Entry point of the process."""
     connection, load, until = sys.argv[1:]
-    print(json.dumps(_core.LoadGenerator(connection, load).run(**json.loads(until))))  # noqa: T201
+    print(json.dumps(_core.LoadGenerator(connection, load).run(**json.loads(until))))
 
 
 if __name__ == "__main__":

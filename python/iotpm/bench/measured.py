@@ -44,12 +44,13 @@ class MeasuredNode(Node):
         self.began = time.perf_counter()
         super()._open_plane(found)
 
-    def _store(self, chunk: _core.Chunk) -> None:
+    def _store(self, chunk: _core.Chunk) -> bool:
         before = _core.crossings()
-        super()._store(chunk)
+        stored = super()._store(chunk)
         # The call that handed the chunk out is one more.
         crossings = _core.crossings() - before + 1
         self.chunks.append(Committed(chunk.last_seq, self._at, chunk.messages, chunk.readings_count, crossings))
+        return stored
 
     def _committed(self, chunk: _core.Chunk) -> bool:
         done = super()._committed(chunk)

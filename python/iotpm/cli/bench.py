@@ -128,24 +128,30 @@ def stream(
 ) -> None:
     """Generator, broker, node and store together on this machine; SQL must agree afterwards."""
     from iotpm import logs
+    from iotpm.bench import drain, live
+    from iotpm.bench.ground import Scene
 
     logs.configure("warning", "console")
-
-    def say(text: str) -> None:
-        click.echo(text, err=True)
-
-    if mode == "live":
-        from iotpm.bench import live
-
-        result = live.measure(
-            rate_hz=rate_hz, seconds=seconds, find_max=find_max, signals=signals, directory=directory, say=say
-        )
-    else:
-        from iotpm.bench import drain
-
-        more = {"signals": signals, "interval_ms": interval_ms, "directory": directory, "say": say}
-        if mode == "catchup":
-            result = drain.catchup(messages=messages, **more)
-        else:
-            result = drain.batched(readings=readings, per_message=per_message, **more)
+    scene = Scene(signals, interval_ms, directory, lambda text: click.echo(text, err=True))
+    match mode:
+        case "live":
+            result = live.measure(scene, rate_hz=rate_hz, seconds=seconds, find_max=find_max)
+        case "catchup":
+            result = drain.catchup(scene, messages=messages)
+        case _:
+            result = drain.batched(scene, readings=readings, per_message=per_message)
     report(result, as_json=as_json)
+
+
+@command.command()
+@click.option("--signals", "counts", multiple=True, default=(10_000, 100_000), show_default=True, help="Signals.")
+@click.option(
+    "--dist", type=click.Path(path_type=Path), default=Path("dist"), show_default=True, help="Where wheels are."
+)
+@json_option
+@errors_end_the_command
+def memory(counts: tuple[int, ...], dist: Path, as_json: bool) -> None:
+    """Memory per signal, time to start and to end a node, size of the wheel."""
+    from iotpm.bench.memory import measure
+
+    report(measure(counts=counts, dist=dist, say=lambda text: click.echo(text, err=True)), as_json=as_json)

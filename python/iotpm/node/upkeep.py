@@ -140,7 +140,7 @@ class LakeMover:
             self._working = None
 
     def _extract(self) -> tuple[Slice, LakeFile] | None:
-        piece = self._lake.next()
+        piece = self._lake.next_full()
         return (piece, self._lake.extract(piece)) if piece else None
 
     def _enter(self, extracted: Future[tuple[Slice, LakeFile] | None]) -> None:

@@ -114,10 +114,14 @@ class Lake:
         self.enter(file, piece)
         return file
 
-    def next(self, *, keep_rows: int | None = None) -> Slice | None:
-        """The next slice that should move, None if no table has too many rows; from any thread."""
+    def next(self, *, keep_rows: int | None = None, at_least: int = 1) -> Slice | None:
+        """The next slice that should move, None if no table has so many rows too many; from any thread."""
         keep = self._settings.lake_after_rows if keep_rows is None else keep_rows
-        return next(filter(None, (self._next(table, keep) for table in LAKE_TABLES)), None)
+        return next(filter(None, (self._next(table, keep, at_least) for table in LAKE_TABLES)), None)
+
+    def next_full(self) -> Slice | None:
+        """The next slice of full size: moving as rows come would make a file of every few of them."""
+        return self.next(at_least=self._settings.lake_slice_rows)
 
     def extract(self, piece: Slice) -> LakeFile:
         """Write a slice's file; its rows stay until `enter`. From any thread, for such rows no longer change.
@@ -165,12 +169,12 @@ class Lake:
         self._at("renamed")
         return int(row[0]) if row else 0
 
-    def _next(self, table: str, keep: int) -> Slice | None:
+    def _next(self, table: str, keep: int, at_least: int = 1) -> Slice | None:
         """The oldest rows, about `lake_slice_rows` of them, whole messages; None if the table is within bounds."""
         column = quoted(LAKE_TABLES[table])
         with self.database.cursor() as cursor:
             total = _one(cursor, f"SELECT count(*) FROM {table}")
-            if total <= keep:
+            if total < keep + at_least:
                 return None
             # Rows are appended in the order of their sequences, so the first ones are the oldest.
             wanted = min(self._settings.lake_slice_rows, total - keep)

@@ -1,0 +1,71 @@
+"""Each stream benchmark, tiny: what it counts must be right; how fast it was is nobody's business here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iotpm.bench import drain, live, memory
+from iotpm.bench.ground import Scene
+
+SIGNALS = 20
+INTERVAL_MS = 1_000.0
+
+
+def silent(_text: str) -> None:
+    """Nothing needs to be said."""
+
+
+def scene(directory: Path, *, signals: int = SIGNALS) -> Scene:
+    """A small one."""
+    return Scene(signals, INTERVAL_MS, directory, silent)
+
+
+def assert_agrees(counts: dict[str, Any], readings: int) -> None:
+    assert counts["stored"] == readings
+    assert counts["lost"] == counts["dead_letters"] == counts["late"] == 0
+    assert counts["windows"] == counts["windows_by_formula"] > 0
+    assert counts["found"] == counts["injected"]
+    assert counts["agrees"]
+
+
+def test_catchup_stores_what_was_published(tmp_path: Path) -> None:
+    result = drain.catchup(scene(tmp_path), messages=6_000)
+    assert_agrees(result, 6_000)
+    assert result["injected"] > 0
+    assert result["windows"] == pytest.approx(SIGNALS * (300 - 30) / 10, rel=0.1)
+    assert result["ratio"] > 0
+    assert "broker" in result["stages"]["cpu_ns_per_reading"]
+
+
+def test_crossings_do_not_grow_with_the_chunk(tmp_path: Path) -> None:
+    result = drain.catchup(scene(tmp_path, signals=1_000), messages=70_000)
+    small, large = (result["crossings_per_chunk"][size] for size in ("1000", "64000"))
+    assert small is not None
+    assert large is not None
+    assert large <= small
+
+
+def test_batched_stores_every_reading_of_every_message(tmp_path: Path) -> None:
+    result = drain.batched(scene(tmp_path), readings=20_000, per_message=100)
+    for wire_format in ("arrow", "json_array"):
+        assert_agrees(result[wire_format], 20_000)
+
+
+def test_live_loses_nothing_and_does_its_housekeeping(tmp_path: Path) -> None:
+    result = live.measure(scene(tmp_path), rate_hz=2_000.0, seconds=5.0, find_max=False)
+    assert result["lost"] == result["dead_letters"] == 0
+    assert result["windows"] == result["windows_by_formula"]
+    assert result["found"] == result["injected"] > 0
+    assert result["latency_ms"]["events"] >= result["injected"]
+
+
+def test_memory_is_weighed_for_every_number_of_signals(tmp_path: Path) -> None:
+    (tmp_path / "iotpm-0-py3-none-any.whl").write_bytes(b"wheel")
+    result = memory.measure(counts=(50, 100), dist=tmp_path, say=silent)
+    assert [engine["signals"] for engine in result["signals"]] == [50, 100]
+    assert result["signals"][1]["snapshot_bytes"] > result["signals"][0]["snapshot_bytes"] > 0
+    assert result["wheel_bytes"] == 5
+    assert result["start_seconds"] > 0
