@@ -5,23 +5,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import random
 import signal
+import socket
 import statistics
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from msgspec.structs import replace
 from tests.support.exactly_once import Verdict, verdict
 from tests.support.nodes import NodeProcess, Producer, configuration, wait_until
 from tests.support.plant import TEMPLATES, Plant
 
-from iotpm.broker import Broker
-from iotpm.config import Config
+from iotpm.broker import Broker, BrokerOptions
+from iotpm.config import Config, Nats
 from iotpm.errors import IotpmError
 
 KILLS = int(os.environ.get("FAULT_KILLS", "25"))
@@ -51,12 +56,27 @@ class Kill:
     recovery_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddedBroker:
+    """The nats-server of a node, which starts it again by itself."""
+
+    directory: Path
+
+    def kill(self) -> None:
+        found = json.loads((self.directory / "broker.pid").read_bytes())
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found["server"]["pid"], signal.SIGKILL)
+
+    def start(self) -> None:
+        """The node does."""
+
+
 @dataclass(slots=True)
 class Killer:
     """Kills at random moments, and notes what the next start finds."""
 
     node: NodeProcess
-    broker: Broker
+    broker: Broker | EmbeddedBroker
     chance: random.Random
     kills: list[Kill] = field(default_factory=list)
     restarted: float = 0.0
@@ -148,6 +168,36 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path, capsys: pytest.C
     assert producer.repeated > 0
     assert found.repeats_dropped > 0
     assert {"limit", "gap"} <= found.stored.kinds
+
+
+def test_kills_of_a_node_and_its_embedded_broker_change_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance, plant = random.Random(SEED + 1), Plant(SEED + 1)
+    url = f"nats://127.0.0.1:{free_port()}"
+    config = settings(tmp_path, url)
+    embedded = replace(config, nats=Nats(port=urlsplit(url).port or 0))
+    node = NodeProcess(embedded, tmp_path / "node")
+    killer = Killer(node, EmbeddedBroker(config.data_dir / "broker"), chance)
+    node.start()
+    node.wait_event("node_started")
+    with Producer(url, plant, rate_hz=RATE_HZ) as producer:
+        for what, early in plan(max(5, KILLS // 3), chance):
+            killer.strike(what, early=early)
+        killer.recover()
+        producer.finish()
+    assert node.drain() == 0, node.log()[-3000:]
+    with Broker(config.data_dir / "broker", BrokerOptions(port=urlsplit(url).port or 0)):
+        found = verdict(config, url, plant.outcomes, tmp_path)
+    with capsys.disabled():
+        print(f"\nembedded broker: {report(killer.kills, found, producer)}")
+    assert not found.findings, "\n".join(found.findings[:20])
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def telling(kills: list[Kill], found: Verdict) -> int:

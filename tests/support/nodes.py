@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -169,6 +170,16 @@ class NodeProcess:
         return int(self.metrics().get("iotpm_committed_sequence", 0))
 
 
+def probe_url(url: str) -> tuple[int, dict[str, Any]]:
+    """Status and body of a health check."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
 def identity(pid: int) -> str:
     """How a message names a process."""
     return f"process {pid} on {Identity.of_this_process().host}"
@@ -222,7 +233,7 @@ class Producer:
     Now and then it sends old messages again with their old numbers, as after a crash of its own.
     """
 
-    def __init__(self, url: str, plant: Plant, *, rate_hz: float, numbered: bool = True) -> None:
+    def __init__(self, url: str, plant: Plant, *, rate_hz: float, numbered: bool = True, limit: int = 0) -> None:
         self.published = 0
         self.repeated = 0
         self.retries = 0
@@ -231,6 +242,7 @@ class Producer:
         self._plant = plant
         self._rate_hz = rate_hz
         self._numbered = numbered
+        self._limit = limit
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
@@ -249,7 +261,9 @@ class Producer:
         return self._failure is not None
 
     def finish(self) -> None:
-        """Publish no more; returns when everything is acknowledged."""
+        """Publish no more, or up to the limit if there is one; returns when everything is acknowledged."""
+        if self._limit:
+            self._thread.join(LIMIT_S)
         self.__exit__()
         assert not self._thread.is_alive(), "the producer still waits for acknowledgements"
         if self._failure is not None:
@@ -266,6 +280,8 @@ class Producer:
         due = time.monotonic()
         recent: deque[list[Planned]] = deque(maxlen=SPOOL)
         while not self._stopping.wait(max(0.0, due - time.monotonic())):
+            if self._limit and self.published >= self._limit:
+                break
             batch = self._plant.messages(50)
             if len(recent) == SPOOL and self._random.random() < 0.05:
                 self._publish(publisher, recent[0])
