@@ -9,6 +9,7 @@ import pytest
 
 from iotpm.bench import drain, live, memory
 from iotpm.bench.ground import Scene
+from iotpm.store.tables import CHUNK_TABLES
 
 SIGNALS = 20
 INTERVAL_MS = 1_000.0
@@ -45,7 +46,8 @@ def test_crossings_do_not_grow_with_the_chunk(tmp_path: Path) -> None:
     small, large = (result["crossings_per_chunk"][size] for size in ("1000", "64000"))
     assert small is not None
     assert large is not None
-    assert large <= small
+    # A table that holds rows is asked for its stream twice, however many rows they are.
+    assert large <= small + 2 * len(CHUNK_TABLES)
 
 
 def test_batched_stores_every_reading_of_every_message(tmp_path: Path) -> None:
