@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.feed import T0_US, Message, arrow, at, reading, through, waveform
@@ -35,7 +36,7 @@ def rfc3339(second: float) -> str:
 def test_every_format_becomes_the_same_readings(tmp_path: Path, broker: Broker, typed: bool) -> None:
     array = [json.loads(reading(n, n, metric="temp")) for n in (2, 3)]
     line = f"pump temp=4 {at(4) * 1000}\npump temp=5 {at(5) * 1000}\n".encode()
-    columns = {"timestamp": [at(6), at(7)], "value": [6.0, 7.0], "signal": ["temp", "temp"]}
+    columns: dict[str, list[Any]] = {"timestamp": [at(6), at(7)], "value": [6.0, 7.0], "signal": ["temp", "temp"]}
     messages = [
         Message(TEMP, reading(0, 0.0), JSON),
         Message(PUMP, reading(1, 1.0, metric="temp", sensor_id="pump"), JSON),

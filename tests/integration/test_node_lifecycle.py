@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tests.support.nodes import (
     NodeProcess,
     Producer,
     identity,
+    probe_url,
     stream_counts,
     stream_messages,
     wait_until,
@@ -60,15 +60,10 @@ def query(config: Config, sql: str) -> list[tuple[Any, ...]]:
 
 
 def probe(node: NodeProcess, path: str) -> tuple[int, dict[str, Any]]:
-    """Status and body of a health check."""
+    """Status and body of a health check of a process."""
     found = NodeFile.of_running_node(node.config.data_dir)
     assert found is not None
-    try:
-        with urllib.request.urlopen(found.http + path, timeout=30) as answer:
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.loads(error.read())
+    return probe_url(found.http + path)
 
 
 @pytest.fixture

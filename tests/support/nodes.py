@@ -243,6 +243,7 @@ class Producer:
         self._rate_hz = rate_hz
         self._numbered = numbered
         self._limit = limit
+        self._insisting = True
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
@@ -254,6 +255,11 @@ class Producer:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join(LIMIT_S)
+
+    def give_up(self) -> None:
+        """Forget what the broker refuses."""
+        self._insisting = False
+        self.__exit__()
 
     @property
     def failed(self) -> bool:
@@ -308,6 +314,8 @@ class Producer:
                 return flush()
             except BrokerError:
                 self.retries += 1
+                if not self._insisting:
+                    raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ LAKE_LOOK_S = 0.5
 """Time between two looks for rows to move, when there were none."""
 LAKE_RETRY_S = 30.0
 RETENTION_S = 60.0
+LOOK_S = 1.0
+"""Time between two looks whether budget or disk are full before the next retention is due."""
 
 
 class SnapshotSchedule:
@@ -133,8 +135,17 @@ class LakeMover:
             self._working = self._worker.submit(self._extract)
 
     def finish(self) -> None:
-        """Wait for the file under way and list it."""
+        """As `settle`, and begin no more."""
+        self.settle()
         self._worker.shutdown(wait=True)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a file is under way."""
+        return self._working is not None
+
+    def settle(self) -> None:
+        """Wait for the file under way and list it: retention moves and drops files too."""
         if self._working is not None:
             self._enter(self._working)
             self._working = None
@@ -175,7 +186,8 @@ class Housekeeping:
         lake.recover()
         self.mover = LakeMover(lake, database.settings.lake_max_lag)
         self.retention = Retention(database, lake)
-        self._next_retention = 0.0
+        self._next_retention = self._next_look = 0.0
+        self._room = self._wal = 0
         self._disk: Disk = {}
         self.checkpoints = 0
 
@@ -186,11 +198,13 @@ class Housekeeping:
         self.mover.step(lag)
         self._enforce_retention()
         lagging = lag > LAGGING_MESSAGES
-        self.checkpoints += self._database.checkpoint_if_due(idle=not lagging, lagging=lagging)
+        if self._database.checkpoint_if_due(idle=not lagging, lagging=lagging):
+            self.checkpoints += 1
+            self._next_look = 0.0
 
     def make_room(self) -> None:
         """A chunk was refused: see at once whether something may go."""
-        self._next_retention = 0.0
+        self._next_look = 0.0
         self._enforce_retention()
 
     def disk(self) -> Disk:
@@ -208,16 +222,29 @@ class Housekeeping:
 
     def _enforce_retention(self) -> None:
         now = time.monotonic()
-        if now < self._next_retention:
+        if now < self._next_look and self._grown() <= self._room / 2:
             return
-        self._next_retention = now + RETENTION_S
         try:
-            self.retention.enforce()
+            self._look()
+            if self._room <= 0 or (now >= self._next_retention and not self.mover.busy):
+                self._next_retention = now + RETENTION_S
+                self.mover.settle()
+                self.retention.enforce()
+                self._look()
         except StoreError as error:
             log.error("retention_failed", error=str(error))
+
+    def _look(self) -> None:
+        self._next_look = time.monotonic() + LOOK_S
+        self._room, self._wal = self.retention.usage().room_bytes, self._database.wal_bytes
+
+    def _grown(self) -> int:
+        """Bytes by which the log changed since the last look: what a look would find, for the price of one `stat`."""
+        return abs(self._database.wal_bytes - self._wal)
 
     def finish(self) -> None:
         """At the end of a drain."""
         self.mover.finish()
         self._writer.replace_signal_stats(self._plane.signal_stats())
         self._database.checkpoint()
+        self.make_room()
