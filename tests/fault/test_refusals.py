@@ -20,7 +20,16 @@ import nats
 import pytest
 from nats.js import JetStreamContext
 from tests.support.exactly_once import Stored, verdict
-from tests.support.nodes import NodeProcess, Producer, configuration, identity, running, stream_counts, wait_until
+from tests.support.nodes import (
+    QUIET,
+    NodeProcess,
+    Producer,
+    configuration,
+    identity,
+    running,
+    stream_counts,
+    wait_until,
+)
 from tests.support.plant import TEMPLATES, Plant
 
 from iotpm.broker import Broker
@@ -53,6 +62,15 @@ class Site:
 
     def last(self) -> int:
         return stream_counts(self.url, "RAW_0")[0]
+
+    def first(self) -> int:
+        found: list[int] = []
+
+        async def ask(js: JetStreamContext) -> None:
+            found.append((await js.stream_info("RAW_0")).state.first_seq)
+
+        self.broker_does(ask)
+        return found[0]
 
     def fill(self, count: int) -> None:
         """A node stores some messages and drains."""
@@ -317,3 +335,18 @@ def test_a_full_stream_makes_its_producer_wait_and_loses_nothing(site: Site) -> 
     assert node.drain() == 0
     found, planned = Stored.of(config), site.plant.outcomes
     assert (found.readings == planned.stored, found.late == planned.late, found.dead == planned.dead) == (True,) * 3
+
+
+def test_a_stream_purged_to_its_end_is_recognised_at_the_next_start(site: Site) -> None:
+    """The message at the store's position stays, whatever is purged: a node that ends right then starts again."""
+    config = settings(site.directory / "data", site.url, stream={"max_bytes": 1 << 20, "purge_fill": 0.5})
+    with running(Node(config, harness=QUIET)):
+        pass
+    with Producer(site.url, site.plant, rate_hz=1e6) as producer:
+        wait_until(lambda: producer.retries > 0, "the broker refuses")
+        producer.give_up()
+    last = site.last()
+    with running(Node(config, harness=QUIET)):
+        wait_until(lambda: site.first() >= last, "all but the last message is purged")
+    with running(Node(config, harness=QUIET)) as node:
+        assert node.writer.position.seq == last

@@ -75,5 +75,6 @@ class StreamRoom:
         newest = self._snapshots.newest(committed)
         if newest is None or newest.seq != committed:
             return None
-        log.warning("stream_full", reason="no message gets in: purging all that the newest snapshot covers")
-        return committed
+        log.warning("stream_full", reason="no message gets in: purging what the newest snapshot covers")
+        # Message W stays: by it the next start recognises the stream.
+        return committed - 1
