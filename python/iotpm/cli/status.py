@@ -41,7 +41,7 @@ def _lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "stored", _counts(stored["rows"])
     if (last := stored["last_reading_us"]) is not None:
         yield "last", f"{show(moment(last))} UTC is the newest reading's time"
-    yield "disk", _disk(stored)
+    yield "disk", _disk(stored, status.get("disk", {}))
 
 
 def _running(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -54,7 +54,7 @@ def _running(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _latency(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1000:.1f} ms"
+    return f"{seconds * 1000:.1f} ms" if seconds else "-"
 
 
 def _position(status: dict[str, Any]) -> str:
@@ -67,7 +67,11 @@ def _counts(rows: dict[str, int]) -> str:
     return ", ".join(f"{show(rows[name])} {name.replace('_', ' ')}" for name in names)
 
 
-def _disk(stored: dict[str, Any]) -> str:
+def _disk(stored: dict[str, Any], watched: dict[str, Any]) -> str:
+    """Sizes, and what a running node knows beyond them: its budget and when that is used up."""
     parts = stored["bytes"]
     used = ", ".join(f"{name} {size(parts[name])}" for name in ("store", "lake", "state", "broker") if parts[name])
-    return f"{used or 'empty'}; {size(parts['free'])} free"
+    budget, days = watched.get("budget_bytes"), watched.get("forecast_days")
+    bound = f"; budget {size(budget)}" if budget else ""
+    forecast = f"; full in {show(days)} days at the recent rate" if days is not None else ""
+    return f"{used or 'empty'}; {size(parts['free'])} free{bound}{forecast}"
