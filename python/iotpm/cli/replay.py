@@ -182,22 +182,29 @@ def _interrupted_quietly() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, session.Stopped) as end:
-        click.echo(f"interrupted{end and f'; {end}'}", err=True)
+        click.echo(f"interrupted{f'; {end}' if str(end) else ''}", err=True)
         sys.exit(INTERRUPTED)
 
 
 @contextmanager
 def _stopping(stop: threading.Event) -> Iterator[None]:
     """Ctrl-C and SIGTERM stop the replay and drain its node; a second one ends at once."""
+    at_once = threading.Event()
 
     def handle(_number: int, _frame: object) -> None:
         if stop.is_set():
+            at_once.set()
             raise KeyboardInterrupt
         stop.set()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except RuntimeError as error:
+        # DuckDB turns an interrupt into an error of its own.
+        if at_once.is_set():
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

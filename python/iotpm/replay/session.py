@@ -36,7 +36,7 @@ LAG_MAX: Final = 200_000
 POLL_S: Final = 0.02
 KEPT_DAYS: Final = 36_500.0
 MARKER: Final = "replay.json"
-_STORED: Final = ("iotpm.duckdb", "iotpm.duckdb.wal", "node.json", "broker.conf", MARKER)
+_STORED: Final = ("iotpm.duckdb", "iotpm.duckdb.wal", "node.json", MARKER)
 _FOLDERS: Final = ("broker", "state", "lake", "tmp")
 
 
