@@ -102,14 +102,16 @@ class Names:
 
 
 def live(partition: str = "0", *, partitions: int = 1) -> Names:
-    """Names of a live partition; with more than one, the broker maps raw subjects to `iotpm.p.<p>.raw`.
+    """Names of a live partition; with more than one, each has subjects of its own below `iotpm.p.<p>`.
+
+    The broker maps raw subjects to them; streams must not overlap, so anomalies have them too.
 
     Raises:
         ValueError: the partition is no plain token.
     """
     _check_name(partition)
-    raw_prefix = f"{ROOT}.raw" if partitions == 1 else f"{ROOT}.p.{partition}.raw"
-    return Names(partition, raw_prefix, f"{ROOT}.anomaly", virtual_time=False)
+    prefix = ROOT if partitions == 1 else f"{ROOT}.p.{partition}"
+    return Names(partition, f"{prefix}.raw", f"{prefix}.anomaly", virtual_time=False)
 
 
 def replay(name: str) -> Names:

@@ -35,6 +35,7 @@ def test_live_names() -> None:
     assert names.control(subjects.END) == "iotpm.ctl.0.end"
     assert names.service("signals") == "iotpm.svc.0.signals"
     assert subjects.live("3", partitions=8).raw_subjects[0] == "iotpm.p.3.raw.>"
+    assert subjects.live("3", partitions=8).anomaly_subjects == ["iotpm.p.3.anomaly.>"]
 
 
 def test_replays_never_share_a_subject_with_live_data() -> None:
