@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,8 @@ def time_us(text: str | None, now_us: int, option: str) -> int | None:
         allowed = "must be such as 15m, 1h, 2d or 2026-01-31T10:00:00Z"
         raise click.BadParameter(f"{text!r}: {allowed}", param_hint=option) from None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return round(when.timestamp() * 1e6)
+    # Whole numbers throughout: a float has no room for microseconds in a hundred years.
+    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def now_us(status: Mapping[str, Any]) -> int:

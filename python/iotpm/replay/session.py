@@ -34,6 +34,8 @@ Report = Callable[[str, int], None]
 LAG_MAX: Final = 200_000
 """Messages that the node may be behind the publisher, so that the stream's bound is never met."""
 POLL_S: Final = 0.02
+END_S: Final = 5.0
+"""Time for the publisher to notice that the node has failed."""
 KEPT_DAYS: Final = 36_500.0
 MARKER: Final = "replay.json"
 _STORED: Final = ("iotpm.duckdb", "iotpm.duckdb.wal", "node.json", MARKER)
@@ -156,7 +158,7 @@ def through_node(
             node.run()
         finally:
             feeder.stop.set()
-            thread.join(POLL_S if feeder.error is None else None)
+            thread.join(END_S)
     if feeder.error is not None:
         raise feeder.error
 

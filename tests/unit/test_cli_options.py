@@ -1,0 +1,106 @@
+"""What users type and read: times, patterns, durations, sizes, and tables that fit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iotpm.cli.options import duration, moment, now_us, pattern, size, time_us, with_duration
+from iotpm.cli.output import _fitting
+
+NOW_US = 1_700_000_000_000_000
+HOUR_US = 3_600_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", NOW_US - 90_000_000),
+        ("1.5h", NOW_US - HOUR_US * 3 // 2),
+        ("2 d", NOW_US - 48 * HOUR_US),
+        ("1w", NOW_US - 168 * HOUR_US),
+        ("1970-01-01T01:00:00Z", HOUR_US),
+        ("1970-01-01T01:00:00+01:00", 0),
+        ("1970-01-01", 0),
+        ("1970-01-01T00:00:00.000001", 1),
+    ],
+)
+def test_times_count_back_or_are_rfc_3339_in_utc(text: str, expected: int) -> None:
+    assert time_us(text, NOW_US, "--since") == expected
+
+
+@pytest.mark.parametrize("text", ["", "h", "1 fortnight", "-1h", "1h30m", "25:00", "2026-02-30"])
+def test_other_times_name_option_and_value(text: str) -> None:
+    with pytest.raises(click.BadParameter) as refusal:
+        time_us(text, NOW_US, "--since")
+    assert repr(text) in str(refusal.value)
+    assert refusal.value.param_hint == "--since"
+
+
+@given(st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1)))
+def test_a_moment_shown_and_typed_again_is_the_same(when: datetime) -> None:
+    typed = time_us(when.isoformat(), 0, "--since")
+    assert moment(typed) == when.replace(tzinfo=UTC)
+
+
+def test_a_moment_beyond_the_calendar_is_not_shown() -> None:
+    assert moment(1 << 62) is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (None, None),
+        ("temp", "*temp*"),
+        ("pump-7/", "*pump-7/*"),
+        ("*temp", "*temp"),
+        ("plant/pump-1/temp", "plant/pump-1/temp"),
+    ],
+)
+def test_a_word_means_names_that_hold_it_and_a_whole_name_itself(typed: str | None, meant: str | None) -> None:
+    assert pattern(typed) == meant
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0s"),
+        (0.25, "0.25s"),
+        (59.0, "59s"),
+        (60.0, "1m 00s"),
+        (624.0, "10m 24s"),
+        (3600.0, "1h 00m"),
+        (90_000.0, "1d 01h"),
+    ],
+)
+def test_durations_show_two_units(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+def test_an_anomaly_without_an_end_is_open() -> None:
+    assert with_duration({"start": NOW_US, "end": None})["lasted"] == "open"
+    assert with_duration({"start": NOW_US, "end": NOW_US + 61_000_000})["lasted"] == "1m 01s"
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2.5e12, "2.5 TB")])
+def test_sizes(count: float, shown: str) -> None:
+    assert size(count) == shown
+
+
+def test_back_from_now_means_the_last_reading_where_time_is_not_the_clocks() -> None:
+    stored = {"last_reading_us": 5_000_000}
+    assert now_us({"running": True, "partition": "pump", "stored": stored}) == 5_000_001
+    assert now_us({"running": False, "partition": "0", "stored": stored}) == 5_000_001
+    assert now_us({"running": True, "partition": "0", "stored": stored}) > NOW_US
+
+
+def test_a_narrow_terminal_gets_whole_columns_from_the_left() -> None:
+    widths = dict.fromkeys("abcdef", 10)
+    assert _fitting(widths, None) == list("abcdef")
+    assert _fitting(widths, 71) == list("abcdef")
+    assert _fitting(widths, 60) == list("abcde")
+    assert _fitting(widths, 5) == list("abc"), "never fewer than three"
