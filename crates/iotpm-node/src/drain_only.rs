@@ -43,7 +43,7 @@ pub fn drain_only(options: &ConnectionOptions, stream: &str, messages: u64, limi
 }
 
 fn reader_options(stream: &str, start_sequence: u64) -> ReaderOptions {
-    let limits = ChunkLimits { age: Duration::ZERO, messages: 65_536, bytes: 8 << 20 };
+    let limits = ChunkLimits { age: Duration::ZERO, messages: 122_880, bytes: 20 << 20 };
     ReaderOptions { stream: stream.to_owned(), start_sequence, limits, discard: true }
 }
 

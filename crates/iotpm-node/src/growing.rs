@@ -7,6 +7,10 @@ use tokio::time::Instant;
 
 use crate::{RawMessage, delivery::Delivery};
 
+/// While so much waits behind it that it will be full, a chunk grows at least this long: far behind, larger commits
+/// catch up sooner.
+const AGE_BEHIND: Duration = Duration::from_millis(500);
+
 /// How large and how old a chunk may become.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChunkLimits {
@@ -24,12 +28,14 @@ pub(crate) struct Growing {
     messages: Vec<RawMessage>,
     bytes: usize,
     since: Option<Instant>,
+    /// Messages that the broker still holds for us.
+    backlog: u64,
     last_content_type: Option<Arc<str>>,
 }
 
 impl Growing {
     pub fn new(limits: ChunkLimits) -> Self {
-        Self { limits, messages: Vec::new(), bytes: 0, since: None, last_content_type: None }
+        Self { limits, messages: Vec::new(), bytes: 0, since: None, backlog: 0, last_content_type: None }
     }
 
     /// A message is never split: the one that crosses the limit of bytes is the chunk's last.
@@ -51,7 +57,16 @@ impl Growing {
 
     /// When it may be handed over at the earliest; only while not empty.
     pub fn due(&self) -> Option<Instant> {
-        self.since.map(|since| since + self.limits.age)
+        let age = if self.is_behind() { self.limits.age.max(AGE_BEHIND) } else { self.limits.age };
+        self.since.map(|since| since + age)
+    }
+
+    /// Whether the backlog would fill what room is left; its messages are taken to be as large as those here.
+    fn is_behind(&self) -> bool {
+        let (held, backlog) = (self.messages.len(), self.backlog as usize);
+        let backlog_bytes = (self.bytes / held.max(1)).saturating_mul(backlog);
+        held.saturating_add(backlog) >= self.limits.messages
+            || self.bytes.saturating_add(backlog_bytes) >= self.limits.bytes
     }
 
     /// Old enough, or full.
@@ -64,6 +79,7 @@ impl Growing {
             self.since = Some(Instant::now());
         }
         self.bytes += message.payload.len() + message.subject.len();
+        self.backlog = delivery.pending;
         let mut raw =
             RawMessage::new(message.subject, message.payload, delivery.stream_seq, delivery.stored_ns.div_euclid(1000));
         if let Some(headers) = &message.headers {
@@ -106,6 +122,14 @@ impl Growing {
 mod tests {
     use super::*;
 
+    const LARGE: &str = {
+        const BYTES: [u8; 400] = [b'x'; 400];
+        match std::str::from_utf8(&BYTES) {
+            Ok(text) => text,
+            Err(_) => panic!(),
+        }
+    };
+
     fn message(payload: &'static str, headers: Option<HeaderMap>) -> Message {
         let (status, description) = (None, None);
         Message { subject: "s".into(), reply: None, payload: payload.into(), headers, status, description, length: 0 }
@@ -129,6 +153,19 @@ mod tests {
         let mut by_bytes = growing(Duration::from_secs(3600), 1000, 4);
         by_bytes.push(message("12345", None), &at(1));
         assert!(!by_bytes.has_room() && by_bytes.is_due());
+    }
+
+    #[test]
+    fn a_backlog_that_would_fill_it_makes_it_wait() {
+        let mut growing = growing(Duration::ZERO, 10, 1000);
+        growing.push(message("x", None), &Delivery { pending: 9, ..at(1) });
+        assert!(!growing.is_due() && growing.due().unwrap() > Instant::now());
+        growing.push(message("x", None), &Delivery { pending: 7, ..at(2) });
+        assert!(growing.is_due(), "what is left does not fill it");
+        growing.push(message(LARGE, None), &Delivery { pending: 6, ..at(3) });
+        assert!(!growing.is_due(), "what is left fills it by its bytes");
+        (4..11).for_each(|seq| growing.push(message("x", None), &Delivery { pending: 100, ..at(seq) }));
+        assert!(growing.is_due(), "it is full");
     }
 
     #[test]

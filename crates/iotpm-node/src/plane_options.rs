@@ -60,11 +60,11 @@ fn chunk_age_ms() -> u64 {
 }
 
 fn chunk_max_messages() -> usize {
-    65_536
+    122_880
 }
 
 fn chunk_max_bytes() -> usize {
-    8 << 20
+    20 << 20
 }
 
 impl PlaneOptions {
@@ -134,7 +134,7 @@ mod tests {
         let json = r#"{"url":"nats://a","raw_stream":"RAW_0","tls_ca":null,"start_sequence":7,"partition":"0"}"#;
         let options = PlaneOptions::from_json(json).unwrap();
         assert_eq!((options.connection.url.as_str(), options.stream.start_sequence), ("nats://a", 7));
-        assert_eq!((options.stream.chunk_age_ms, options.stream.chunk_max_messages), (5, 65_536));
+        assert_eq!((options.stream.chunk_age_ms, options.stream.chunk_max_messages), (5, 122_880));
         assert_eq!(options.stream.anomaly_stream, None);
     }
 

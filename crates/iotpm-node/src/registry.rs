@@ -15,6 +15,8 @@ use crate::{NodeError, error::Result};
 
 /// Most conversions remembered for a signal; more are worked out anew.
 const MAX_CONVERSIONS: usize = 4;
+/// Most names remembered for an asset; more are put together anew.
+const MAX_NAMES: usize = 64;
 
 /// Where a message's readings belong, as far as its subject tells.
 #[derive(Clone, Debug)]
@@ -32,6 +34,55 @@ pub(crate) enum Place {
 pub(crate) struct Asset {
     site: Box<str>,
     asset: Box<str>,
+    /// Its place among the assets whose readings' names are remembered.
+    number: usize,
+}
+
+/// How the readings of one asset name their signals, in the order of first use: batches go round in the same order, so
+/// that the next name is mostly the one behind the last.
+#[derive(Debug, Default)]
+struct KnownNames {
+    names: Vec<KnownName>,
+    next: usize,
+}
+
+#[derive(Debug)]
+struct KnownName {
+    signal: Option<Box<str>>,
+    sensor_id: Option<Box<str>>,
+    metric: Option<Box<str>>,
+    id: SignalId,
+}
+
+impl KnownName {
+    fn new(reading: &Decoded<'_>, id: SignalId) -> Self {
+        let kept = |text: Option<&str>| text.map(Box::from);
+        Self { signal: kept(reading.signal), sensor_id: kept(reading.sensor_id), metric: kept(reading.metric), id }
+    }
+
+    fn is_of(&self, reading: &Decoded<'_>) -> bool {
+        self.metric.as_deref() == reading.metric
+            && self.sensor_id.as_deref() == reading.sensor_id
+            && self.signal.as_deref() == reading.signal
+    }
+}
+
+impl KnownNames {
+    fn recall(&mut self, reading: &Decoded<'_>) -> Option<SignalId> {
+        let at = if self.next < self.names.len() { self.next } else { 0 };
+        let known = self.names.get(at).filter(|known| known.is_of(reading))?;
+        self.next = at + 1;
+        Some(known.id)
+    }
+
+    /// Goes on behind a name that was out of turn, or adds it.
+    fn note(&mut self, reading: &Decoded<'_>, id: SignalId) {
+        let found = self.names.iter().position(|known| known.id == id && known.is_of(reading));
+        if found.is_none() && self.names.len() < MAX_NAMES {
+            self.names.push(KnownName::new(reading, id));
+        }
+        self.next = found.map_or(self.names.len(), |at| at + 1);
+    }
 }
 
 /// Why a reading was refused before it reached an engine.
@@ -86,6 +137,7 @@ pub(crate) struct Registry {
     signals: Vec<Signal>,
     by_name: FxHashMap<Arc<str>, SignalId>,
     by_subject: FxHashMap<Box<str>, Place>,
+    assets: Vec<KnownNames>,
     max_signals: usize,
     shards: u32,
     part: String,
@@ -99,6 +151,7 @@ impl Registry {
             signals: Vec::new(),
             by_name: FxHashMap::default(),
             by_subject: FxHashMap::default(),
+            assets: Vec::new(),
             max_signals,
             shards: shards as u32,
             part: String::new(),
@@ -176,7 +229,11 @@ impl Registry {
         let parsed = name::Subject::parse(prefix, subject)?;
         let place = match &parsed.signal {
             Some(signal) => self.named_place(&parsed.site, &parsed.asset, signal)?,
-            None => Place::Asset(Arc::new(Asset { site: (*parsed.site).into(), asset: (*parsed.asset).into() })),
+            None => Place::Asset(Arc::new(Asset {
+                site: (*parsed.site).into(),
+                asset: (*parsed.asset).into(),
+                number: self.assets.len(),
+            })),
         };
         self.remember(subject, &place);
         Ok(place)
@@ -192,6 +249,9 @@ impl Registry {
     fn remember(&mut self, subject: &str, place: &Place) {
         if self.by_subject.len() < 2 * self.max_signals && !matches!(place, Place::NewSignal(_)) {
             self.by_subject.insert(subject.into(), place.clone());
+            if matches!(place, Place::Asset(_)) {
+                self.assets.push(KnownNames::default());
+            }
         }
     }
 
@@ -200,13 +260,27 @@ impl Registry {
         match place {
             Place::Signal(id) => Ok(Some(*id)),
             Place::NewSignal(name) => Ok(self.by_name.get(name).copied()),
-            Place::Asset(asset) => {
-                let Asset { site, asset } = &**asset;
-                name::signal_name(asset, reading.signal, reading.sensor_id, reading.metric, &mut self.part)?;
-                name::full_name(site, asset, &self.part, &mut self.full)?;
-                Ok(self.by_name.get(self.full.as_str()).copied())
-            }
+            Place::Asset(asset) => self.find_of_asset(asset, reading),
         }
+    }
+
+    fn find_of_asset(
+        &mut self,
+        asset: &Asset,
+        reading: &Decoded<'_>,
+    ) -> std::result::Result<Option<SignalId>, CodecError> {
+        // Beyond the bound an asset has the number of one that is not there.
+        if let Some(id) = self.assets.get_mut(asset.number).and_then(|known| known.recall(reading)) {
+            return Ok(Some(id));
+        }
+        let Asset { site, asset, number } = asset;
+        name::signal_name(asset, reading.signal, reading.sensor_id, reading.metric, &mut self.part)?;
+        name::full_name(site, asset, &self.part, &mut self.full)?;
+        let found = self.by_name.get(self.full.as_str()).copied();
+        if let (Some(id), Some(known)) = (found, self.assets.get_mut(*number)) {
+            known.note(reading, id);
+        }
+        Ok(found)
     }
 
     /// Numbers the signal that [`Registry::find`] has just not found.

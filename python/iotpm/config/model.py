@@ -89,8 +89,9 @@ class Node(Section, frozen=True, kw_only=True):
     http_port: Annotated[Port, Meta(description="/metrics, /healthz, /readyz on loopback; 0 takes a free one")] = 0
     shards: Annotated[int, Meta(ge=0, le=256, description="engine threads; 0 takes one per core")] = 0
     chunk_age_ms: Annotated[float, Meta(ge=0.1, le=1000, description="age at which a chunk is cut, milliseconds")] = 5.0
-    chunk_max_messages: Annotated[int, Meta(ge=1, le=1_000_000, description="messages in a chunk, at most")] = 65_536
-    chunk_max_bytes: Annotated[Bytes, Meta(description="payload bytes in a chunk, at most")] = 8 << 20
+    # A row group of DuckDB: a chunk of just so many readings goes into the file at once, without the log.
+    chunk_max_messages: Annotated[int, Meta(ge=1, le=1_000_000, description="messages in a chunk, at most")] = 122_880
+    chunk_max_bytes: Annotated[Bytes, Meta(description="payload bytes in a chunk, at most")] = 20 << 20
     emit_scores: Annotated[bool, Meta(description="store the score of every reading (large)")] = False
     snapshot_interval_s: Annotated[Seconds, Meta(description="time between snapshots of the state, seconds")] = 60.0
     snapshot_messages: Annotated[int, Meta(ge=1000, le=1 << 40, description="messages between snapshots, at most")] = (
