@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.exactly_once import Stored, verdict
-from tests.support.nodes import NodeProcess, Producer, configuration, running, stream_counts, wait_until
+from tests.support.nodes import FOREVER, NodeProcess, Producer, configuration, running, stream_counts, wait_until
 from tests.support.plant import TEMPLATES, Plant
 
 from iotpm.broker import Broker
@@ -24,7 +24,7 @@ ROUNDS = 6
 
 def settings(data_dir: Path, url: str) -> Config:
     node = {"snapshot_interval_s": 0.3, "snapshot_messages": 1000}
-    store = {"raw_days": 36_500.0, "disk_reserve_bytes": 0, "lake_after_rows": 5_000, "lake_slice_rows": 1_000}
+    store = FOREVER | {"lake_after_rows": 5_000, "lake_slice_rows": 1_000}
     return configuration(data_dir, url, TEMPLATES, node=node, store=store)
 
 

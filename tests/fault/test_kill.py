@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 from msgspec.structs import replace
 from tests.support.exactly_once import Verdict, verdict
-from tests.support.nodes import NodeProcess, Producer, configuration, wait_until
+from tests.support.nodes import FOREVER, NodeProcess, Producer, configuration, wait_until
 from tests.support.plant import TEMPLATES, Plant
 
 from iotpm.broker import Broker, BrokerOptions
@@ -37,11 +37,9 @@ LAUNCHER = [sys.executable, str(Path(__file__).with_name("launch_node.py"))]
 
 
 def settings(directory: Path, url: str, templates: list[dict[str, Any]] = TEMPLATES) -> Config:
-    """Snapshots and checkpoints as often as can be, and a broker that forgets message ids at once."""
+    """Snapshots, checkpoints and moves to the lake all the time, and a broker that forgets message ids at once."""
     node = {"snapshot_interval_s": 1.0, "snapshot_messages": 1000, "emit_scores": True}
-    # The plant lives in the past: nothing of it is too old to keep.
-    store = {"checkpoint_wal_bytes": 1 << 20, "disk_reserve_bytes": 0, "raw_days": 36_500.0, "lake_after_rows": 5_000,
-             "lake_slice_rows": 1_000}  # fmt: skip
+    store = FOREVER | {"checkpoint_wal_bytes": 1 << 20, "lake_after_rows": 5_000, "lake_slice_rows": 1_000}
     stream = {"duplicate_window_s": 0.1}
     return configuration(directory / "data", url, templates, node=node, store=store, stream=stream)
 

@@ -21,6 +21,7 @@ import pytest
 from nats.js import JetStreamContext
 from tests.support.exactly_once import Stored, verdict
 from tests.support.nodes import (
+    FOREVER,
     QUIET,
     NodeProcess,
     Producer,
@@ -101,8 +102,7 @@ class Site:
 
 def settings(data_dir: Path, url: str, **sections: Any) -> Config:
     node = {"snapshot_interval_s": 0.2, "snapshot_messages": 1000}
-    store = {"raw_days": 36_500.0, "disk_reserve_bytes": 0}
-    return configuration(data_dir, url, TEMPLATES, node=node, store=store, **sections)
+    return configuration(data_dir, url, TEMPLATES, node=node, store=dict(FOREVER), **sections)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 from tests.support.embedded import stored
-from tests.support.nodes import QUIET, configuration, running, wait_until, with_data_dir
+from tests.support.nodes import FOREVER, QUIET, configuration, running, wait_until, with_data_dir
 from tests.support.plant import START_US, TEMPLATES, Plant
 
 from iotpm import _core, subjects
@@ -137,8 +137,7 @@ def node_digests(directory: Path, messages: list[Message], *, live: bool, **sett
     """Through a broker, a node and its store: while the node runs, or from a stream that is filled already."""
     with Broker(directory / "broker") as broker:
         node = {"emit_scores": True, "source": "iotpm"} | settings
-        store = {"raw_days": 36_500.0, "disk_reserve_bytes": 0}
-        config = configuration(directory / "data", broker.url, TEMPLATES, node=node, store=store)
+        config = configuration(directory / "data", broker.url, TEMPLATES, node=node, store=dict(FOREVER))
         if not live:
             with running(Node(with_data_dir(config, directory / "first"), names=VIRTUAL)):
                 publish(broker.url, messages)

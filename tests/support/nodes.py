@@ -41,6 +41,8 @@ POLL_S = 0.01
 INGEST = [sys.executable, "-c", "from iotpm.cli.ingest import main; main()"]
 QUIET = Harness(adds=False)
 """A node that adds nothing to the stream it reads."""
+FOREVER = {"raw_days": 36_500.0, "minute_days": 36_500.0, "hour_days": 36_500.0, "disk_reserve_bytes": 0}
+"""The plant lives in the past: nothing of it is too old to keep."""
 SPOOL = 20
 """Batches that a producer remembers; now and then it sends the oldest again, long after the broker's memory of it."""
 

@@ -6,8 +6,9 @@
 //! nothing comes twice, at the price of one acknowledgement per `ack_every` messages. One acknowledgement per several
 //! messages without such numbers would prove nothing: a broker that cannot keep up drops messages silently
 //! ("IPQ len limit reached"), and other writers hide the hole in the sequences. Elsewhere each message asks for its
-//! own acknowledgement. Whatever was confirmed is stored once; what was in flight while the connection was lost is
-//! sent again, and only `Nats-Msg-Id` keeps that from being stored twice.
+//! own acknowledgement, and one that its source has numbered waits for that of the one before. Whatever was confirmed
+//! is stored once; what was in flight while the connection was lost is sent again, and only `Nats-Msg-Id` keeps that
+//! from being stored twice.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -52,6 +53,13 @@ pub struct Outgoing {
     pub payload: Bytes,
     /// Its headers, if any.
     pub headers: Option<HeaderMap>,
+}
+
+impl Outgoing {
+    /// Whether readers drop it once they have seen a later one of its source.
+    fn is_numbered(&self) -> bool {
+        self.headers.as_ref().is_some_and(|headers| headers.get("Nats-Msg-Id").is_some())
+    }
 }
 
 /// How messages are confirmed.
@@ -216,8 +224,9 @@ impl Ingest {
             self.flight = Some(Flight::open(&self.connection, self.confirm, self.ack_every).await?);
         }
         let Some(flight) = &mut self.flight else { return Ok(()) };
-        while flight.may_send(self.window) {
-            let Some(message) = self.queue.get((flight.sent - flight.stored) as usize) else { break };
+        while let Some(message) = self.queue.get((flight.sent - flight.stored) as usize)
+            && flight.may_send(self.window, message)
+        {
             let reply = flight.next_reply();
             let sent = publish(&self.connection, message.clone(), reply).await;
             sent.map_err(|reason| refused(self.counters.acknowledged, message, &reason))?;
@@ -415,9 +424,11 @@ impl Flight {
         })
     }
 
-    /// A batch starts with one message, so that a stream that takes no batches stores nothing twice.
-    fn may_send(&self, window: u64) -> bool {
-        let window = if self.started { window.max(self.every) } else { 1 };
+    /// A batch starts with one message, so that a stream that takes no batches stores nothing twice. Outside batches a
+    /// numbered message waits for the one before: overtaken by its successor it would later pass for a repeat.
+    fn may_send(&self, window: u64, next: &Outgoing) -> bool {
+        let alone = !self.started || (self.confirm == Confirm::Each && next.is_numbered());
+        let window = if alone { 1 } else { window.max(self.every) };
         !self.closing && self.sent - self.stored < window
     }
 
