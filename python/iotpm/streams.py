@@ -9,6 +9,7 @@ import asyncio
 import re
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,10 @@ async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm"
     async def note(error: Exception) -> None:
         last[:] = [error]
         log.warning("nats_error", error=_reason(error))
+        if not connected and _is_final(error):
+            client.options["allow_reconnect"] = False
 
+    connected = False
     try:
         connecting = client.connect(
             servers=servers,
@@ -117,8 +121,11 @@ async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm"
             error_cb=note,
         )
         await asyncio.wait_for(connecting, timeout_s)
+        connected = True
     except Exception as error:
-        await client.close()
+        # A TLS handshake that failed is never closed from the other side.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(client.close(), 1)
         reason = last[0] if last else error
         raise BrokerError(f"cannot connect to {without_secrets(', '.join(servers))}: {_reason(reason)}") from error
     return client
@@ -408,6 +415,11 @@ def _differs(found: StreamConfig, wanted: StreamConfig, key: str) -> bool:
     if key == "subjects":
         return sorted(have or []) != sorted(want)
     return bool((have or 0) != (want or 0))
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether trying again cannot help: wrong credentials, or a certificate that nobody trusted vouches for."""
+    return isinstance(error, ssl.SSLCertVerificationError) or "authorization violation" in str(error).lower()
 
 
 def _reason(error: Exception) -> str:

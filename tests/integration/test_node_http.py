@@ -97,7 +97,7 @@ def test_a_port_that_is_taken_is_a_mistake_of_the_configuration(tmp_path: Path, 
         other = configuration(
             tmp_path / "other", broker.url, node={"http_port": port}, stream={"partition": "1", "partitions": 2}
         )
-        with pytest.raises(ConfigError, match=rf"node\.http_port = {port}: address already in use"):
+        with pytest.raises(ConfigError, match=rf"node\.http_port = {port}: Address already in use"):
             Node(other).start()
 
 

@@ -118,6 +118,9 @@ impl ConnectionOptions {
         if let Some(path) = &self.nkey_file {
             options = options.nkey(read_seed(path)?);
         }
+        if let Some((user, password)) = user_and_password(&self.url) {
+            options = options.user_and_password(user, password);
+        }
         self.with_tls(options)
     }
 
@@ -143,6 +146,16 @@ pub(crate) fn invalid(name: &'static str, value: &dyn ToString, reason: &dyn ToS
 fn read_seed(path: &PathBuf) -> StreamResult<String> {
     let seed = std::fs::read_to_string(path).map_err(|error| invalid("nkey_file", &path.display(), &error))?;
     Ok(seed.trim().to_owned())
+}
+
+/// Of the first URL that has them; the client library looks for them in its options only.
+fn user_and_password(urls: &str) -> Option<(String, String)> {
+    urls.split(',').find_map(|url| {
+        let (_, rest) = url.split_once("://").unwrap_or(("", url));
+        let (secrets, _) = rest.rsplit_once('@')?;
+        let (user, password) = secrets.split_once(':')?;
+        Some((user.trim().to_owned(), password.to_owned()))
+    })
 }
 
 fn without_secrets(url: &str) -> String {
@@ -187,6 +200,13 @@ mod tests {
     fn secrets_never_reach_a_message() {
         let options = ConnectionOptions { url: "nats://joe:s3cret@a:4222, tls://b:1".into(), ..Default::default() };
         assert_eq!(options.server_name(), "nats://a:4222,tls://b:1");
+    }
+
+    #[test]
+    fn user_and_password_come_from_the_url() {
+        let found = user_and_password("nats://a:4222, tls://joe:s3:cret@b:1");
+        assert_eq!(found, Some(("joe".to_owned(), "s3:cret".to_owned())));
+        assert_eq!(user_and_password("nats://a:4222"), None);
     }
 
     #[test]
