@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,7 @@ from nats.js.errors import APIError
 from tests.support.feed import Message, Session, arrow, at, await_committed, reading, send
 from tests.support.nodes import configuration, probe_url, running, stream_counts, wait_until
 
-from iotpm import _core
 from iotpm.broker import Broker
-from iotpm.errors import PublishRefused
 from iotpm.node.service import Node
 from iotpm.store import retention
 from iotpm.store.database import Database
@@ -153,33 +149,3 @@ def test_a_full_disk_refuses_and_the_node_goes_on_by_itself(
         wait_until(lambda: node.status()["problems"] == {}, "ready again")
     times = [time for _, time, _ in Session(config, []).readings()]
     assert times == [at(n) for n in range(50)]
-
-
-def test_a_stream_near_its_size_is_purged_behind_the_older_snapshot(tmp_path: Path, broker: Broker) -> None:
-    stream = {"max_bytes": 1 << 20}
-    config = configuration(tmp_path / "data", broker.url, stream=stream, node={"chunk_max_messages": 50})
-    publisher = _core.Publisher(json.dumps({"url": broker.url}))
-    node = Node(config)
-    with running(node):
-        for first in range(0, 15_000, 500):
-            numbers = range(first, first + 500)
-            publish_insisting(publisher, [f"{PUMP}.temp"] * 500, [reading(n / 100, float(n % 9)) for n in numbers])
-        last, _ = stream_counts(broker.url, "RAW_0")
-        await_committed(node, last)
-    session = Session(config, [])
-    assert [time for _, time, _ in session.readings()] == [at(n / 100) for n in range(15_000)]
-
-
-def publish_insisting(publisher: _core.Publisher, subjects: list[str], payloads: list[bytes]) -> None:
-    """All of it is stored in the end, in order."""
-
-    def flushed() -> bool:
-        try:
-            publisher.flush()
-        except PublishRefused:
-            return False
-        return True
-
-    with suppress(PublishRefused):
-        publisher.publish_many(subjects, payloads)
-    wait_until(flushed, "room in the stream")

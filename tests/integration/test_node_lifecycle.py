@@ -19,7 +19,6 @@ from tests.support.nodes import (
     probe_url,
     stream_counts,
     stream_messages,
-    wait_until,
     with_data_dir,
 )
 from tests.support.nodes import configuration as basic_configuration
@@ -174,28 +173,6 @@ class TestSecondNode:
         line = self.refusal(other, tmp_path / "second")
         assert line.startswith(f"Error: partition 0 is held by {identity(first.pid)} since ")
         assert '"stream_adjusted"' not in (tmp_path / "second" / "node-1.log").read_text()
-
-    def test_takes_over_a_frozen_one_which_then_writes_nothing_more(self, first: NodeProcess, tmp_path: Path) -> None:
-        frozen, config = first, with_data_dir(first.config, tmp_path / "other")
-        assert frozen.process is not None
-        frozen.process.send_signal(signal.SIGSTOP)
-        second = NodeProcess(config, tmp_path / "second")
-        second.start()
-        while not self._started(second):
-            second.start()
-        publish(config.nats.url, [20.0] * 20)
-        second.wait(lambda: second.committed() >= 20, "the readings")
-        frozen.process.send_signal(signal.SIGCONT)
-        assert frozen.ended() == 1
-        assert f"taken over by {identity(second.pid)}" in frozen.log().splitlines()[-1]
-        assert second.drain() == 0
-        assert query(frozen.config, "SELECT count(*) FROM readings") == [(0,)]
-        frozen.start()
-        frozen.wait_event("node_started")
-
-    def _started(self, node: NodeProcess) -> bool:
-        wait_until(lambda: bool(node.events("node_started")) or not node.running, "an answer")
-        return node.running
 
 
 def test_the_embedded_broker_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from iotpm import streams
 from iotpm.config import Nats
 from iotpm.errors import BrokerError
 
-CLOSE_S = 2.0
+CLOSE_S = 1.0
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-RELEASE_S = 2.0
+RELEASE_S = 1.0
 
 
 class LeaseKeeper:

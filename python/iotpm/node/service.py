@@ -47,10 +47,12 @@ TICK_S = 1.0
 ROOM_CHECK_S = 1.0
 RETRY_S = 1.0
 DRAIN_RETRY_S = 0.1
-DRAIN_SHARE = 0.6
+DRAIN_SHARE = 0.4
 """Part of the drain's time after which the data plane is stopped although it still waits for something."""
-FLUSH_SHARE = 0.3
+FLUSH_SHARE = 0.2
 """Part of it in which the broker may store the last events."""
+BROKER_SHARE = 0.3
+"""Part of it in which the embedded broker may end by itself."""
 
 
 class Node:
@@ -203,7 +205,12 @@ class Node:
         if self.url:
             return
         nats = self.config.nats
-        options = BrokerOptions(port=nats.port, mqtt_port=nats.mqtt_port, durability=nats.durability)
+        options = BrokerOptions(
+            port=nats.port,
+            mqtt_port=nats.mqtt_port,
+            durability=nats.durability,
+            stop_timeout_s=self._drain_s * BROKER_SHARE,
+        )
         self._keeper = BrokerKeeper(Broker(self.config.data_dir / "broker", options))
         self._opened.callback(self._keeper.stop)
         self._keeper.start()
