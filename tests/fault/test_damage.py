@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.exactly_once import Stored, verdict
+from tests.support.figures import Figures
 from tests.support.nodes import FOREVER, NodeProcess, Producer, configuration, running, stream_counts, wait_until
 from tests.support.plant import TEMPLATES, Plant
 
@@ -122,9 +123,7 @@ def flip(path: Path, chance: random.Random) -> None:
     path.write_bytes(content)
 
 
-def test_a_frozen_broker_is_noticed_and_costs_nothing(
-    tmp_path: Path, broker: Broker, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_frozen_broker_is_noticed_and_costs_nothing(tmp_path: Path, broker: Broker, record_property: Figures) -> None:
     """Longer than the lease, and than the reader takes a silent link for dead."""
     plant = Plant(8)
     config = settings(tmp_path / "data", broker.url)
@@ -144,6 +143,7 @@ def test_a_frozen_broker_is_noticed_and_costs_nothing(
         resumed_s = time.monotonic() - begin - noticed_s
         producer.finish()
     assert node.drain() == 0
-    with capsys.disabled():
-        print(f"\nfrozen broker: noticed after {noticed_s:.1f} s, next rows {resumed_s:.1f} s after it went on")
+    record_property(
+        "figures", f"frozen broker: noticed after {noticed_s:.1f} s, next rows {resumed_s:.1f} s after it went on"
+    )
     assert verdict(config, broker.url, plant.outcomes, tmp_path).findings == []

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 from msgspec.structs import replace
 from tests.support.exactly_once import Verdict, verdict
+from tests.support.figures import Figures
 from tests.support.nodes import FOREVER, NodeProcess, Producer, configuration, wait_until
 from tests.support.plant import TEMPLATES, Plant
 
@@ -139,7 +139,7 @@ def plan(kills: int, chance: random.Random) -> list[tuple[str, bool]]:
     return [(kind, n > 0 and "node" in kind and chance.random() < 0.2) for n, kind in enumerate(kinds)]
 
 
-def test_kills_at_random_moments_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kills_at_random_moments_change_nothing(tmp_path: Path, record_property: Figures) -> None:
     chance = random.Random(SEED)
     with Broker(tmp_path / "broker") as broker:
         config = settings(tmp_path, broker.url)
@@ -157,8 +157,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path, capsys: pytest.C
         assert node.drain() == 0, node.log()[-3000:]
         seconds = time.monotonic() - begin
         found = verdict(config, broker.url, plant.outcomes, tmp_path)
-    with capsys.disabled():
-        print(f"\n{report(killer.kills, found, producer)}; {seconds:.0f} s under load")
+    record_property("figures", f"{report(killer.kills, found, producer)}; {seconds:.0f} s under load")
     assert not found.findings, "\n".join(found.findings[:20])
     assert telling(killer.kills, found) >= 0.8 * KILLS, [
         (kill.what, kill.snapshot, kill.committed, found.stored.open_at(kill.committed)) for kill in killer.kills
@@ -168,9 +167,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path, capsys: pytest.C
     assert {"limit", "gap"} <= found.stored.kinds
 
 
-def test_kills_of_a_node_and_its_embedded_broker_change_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_kills_of_a_node_and_its_embedded_broker_change_nothing(tmp_path: Path, record_property: Figures) -> None:
     chance, plant = random.Random(SEED + 1), Plant(SEED + 1)
     url = f"nats://127.0.0.1:{free_port()}"
     config = settings(tmp_path, url)
@@ -187,8 +184,7 @@ def test_kills_of_a_node_and_its_embedded_broker_change_nothing(
     assert node.drain() == 0, node.log()[-3000:]
     with Broker(config.data_dir / "broker", BrokerOptions(port=urlsplit(url).port or 0)):
         found = verdict(config, url, plant.outcomes, tmp_path)
-    with capsys.disabled():
-        print(f"\nembedded broker: {report(killer.kills, found, producer)}")
+    record_property("figures", f"embedded broker: {report(killer.kills, found, producer)}")
     assert not found.findings, "\n".join(found.findings[:20])
 
 

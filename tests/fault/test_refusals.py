@@ -20,6 +20,7 @@ import nats
 import pytest
 from nats.js import JetStreamContext
 from tests.support.exactly_once import Stored, verdict
+from tests.support.figures import Figures
 from tests.support.nodes import (
     FOREVER,
     QUIET,
@@ -270,9 +271,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(point)], check=True)
 
 
-def test_a_full_disk_is_refused_and_left_unaided(
-    site: Site, small_disk: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_full_disk_is_refused_and_left_unaided(site: Site, small_disk: Path, record_property: Figures) -> None:
     config = settings(small_disk / "data", site.url)
     node, ballast = site.process(config=config), small_disk / "ballast"
     node.start()
@@ -290,8 +289,7 @@ def test_a_full_disk_is_refused_and_left_unaided(
         resumed_s = time.monotonic() - begin
         producer.finish()
     assert node.drain() == 0
-    with capsys.disabled():
-        print(f"\nfull disk: refused after {refused_s:.2f} s, resumed after {resumed_s:.2f} s")
+    record_property("figures", f"full disk: refused after {refused_s:.2f} s, resumed after {resumed_s:.2f} s")
     assert verdict(config, site.url, site.plant.outcomes, site.directory).findings == []
 
 

@@ -80,6 +80,17 @@ def _keys(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key} = {json.dumps(value)}"
 
 
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def kill_left_nodes() -> None:
+    """End what a failed test left running."""
+    while _started:
+        process = _started.pop()
+        process.kill()
+        process.wait()
+
+
 class NodeProcess:
     """`iotpm-ingest` as a process that is killed and started again; every start has a log of its own."""
 
@@ -103,6 +114,7 @@ class NodeProcess:
             self.process = subprocess.Popen(
                 [*self._command, *arguments], cwd=self.directory, env=self._environment, stdout=log, stderr=log
             )
+        _started.append(self.process)
 
     @property
     def log_path(self) -> Path:
