@@ -9,6 +9,7 @@ from iotpm.bench import load
 from iotpm.bench.checks import check
 from iotpm.bench.ground import Ground, Scene
 from iotpm.bench.measured import Running, crossings_per_chunk, stages
+from iotpm.bench.usage import resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ def catchup(scene: Scene, *, messages: int) -> dict[str, Any]:
         "ratio": round(rate / mean, 3),
         "messages": messages,
         "signals": scene.signals,
+        "interval_ms": scene.interval_ms,
         "fill_messages_per_s": round(report["messages_per_s"]),
         **drained,
         "crossings_per_chunk": crossings,
@@ -61,7 +63,13 @@ def batched(scene: Scene, *, readings: int, per_message: int) -> dict[str, Any]:
             drained = _drain(ground, report, ground.last_seq(), scene.say)
         result[key] = round(report["readings"] / drained["seconds"])
         result[name] = drained
-    return {**result, "readings": messages * per_message, "per_message": per_message, "signals": scene.signals}
+    return {
+        **result,
+        "readings": messages * per_message,
+        "per_message": per_message,
+        "signals": scene.signals,
+        "interval_ms": scene.interval_ms,
+    }
 
 
 def _filled(ground: Ground, options: dict[str, Any], messages: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -81,12 +89,13 @@ def _drain(ground: Ground, report: dict[str, Any], last: int, say: Callable[[str
     config = ground.config("node")
     with Running(ground, config) as running:
         seconds = running.wait_for(last, _TIMEOUT_S) - running.node.began
-        cpu, stats = running.cpu(), running.node.stats()
+        cpu, stats, resident = running.cpu(), running.node.stats(), resident_bytes()
     return {
         "seconds": round(seconds, 3),
+        "node_resident_bytes": resident,
         "snapshots": stats["snapshots"],
         **check(config.data_dir, report, last),
-        "stages": stages(stats, cpu, report["readings"]),
+        "stages": stages(running.node, stats, cpu, report["readings"]),
         "chunks": len(running.node.chunks),
     }
 

@@ -84,7 +84,7 @@ def _hold(scene: Scene, rate_hz: float, seconds: float) -> dict[str, Any]:
         "windows_per_s_full": scene.signals / HOP_S,
         **events,
         "chunks": len(running.node.chunks),
-        "stages": stages(stats, cpu, report["readings"]),
+        "stages": stages(running.node, stats, cpu, report["readings"]),
     }
 
 

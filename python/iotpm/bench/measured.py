@@ -41,6 +41,7 @@ class MeasuredNode(Node):
 
     def _open_plane(self, found: Resume) -> None:
         self.chunks: list[Committed] = []
+        self.upkeep_s: list[float] = []
         self.began = time.perf_counter()
         super()._open_plane(found)
 
@@ -51,6 +52,11 @@ class MeasuredNode(Node):
         crossings = _core.crossings() - before + 1
         self.chunks.append(Committed(chunk.last_seq, self._at, chunk.messages, chunk.readings_count, crossings))
         return stored
+
+    def _upkeep(self, *, snapshot_taken: bool) -> None:
+        began = time.perf_counter()
+        super()._upkeep(snapshot_taken=snapshot_taken)
+        self.upkeep_s.append(time.perf_counter() - began)
 
     def _committed(self, chunk: _core.Chunk) -> bool:
         done = super()._committed(chunk)
@@ -134,13 +140,15 @@ def crossings_per_chunk(chunks: list[Committed], *, at_least: int = 0, below: in
     return median(counts) if counts else None
 
 
-def stages(stats: dict[str, Any], cpu: dict[str, float], readings: int) -> dict[str, Any]:
+def stages(node: MeasuredNode, stats: dict[str, Any], cpu: dict[str, float], readings: int) -> dict[str, Any]:
     """Where the time went: processor nanoseconds a reading by thread and broker, and the plane's own histograms."""
     return {
         "cpu_ns_per_reading": {name: round(seconds / readings * 1e9) for name, seconds in cpu.items()},
         "chunk_messages": summary(stats["chunk_messages"]),
         "pipeline_seconds": summary(stats["pipeline_seconds"]),
         "commit_seconds": summary(stats["commit_seconds"]),
+        # Checkpoints, statistics with a snapshot, the last step of a lake move.
+        "upkeep_seconds": {"sum": round(sum(node.upkeep_s), 3), "max": round(max(node.upkeep_s, default=0.0), 4)},
     }
 
 

@@ -105,9 +105,7 @@ def _scipy_features(windows: Any) -> list[list[float]]:
 @click.option("--seconds", default=60.0, show_default=True, help="live: how long.")
 @click.option("--find-max", is_flag=True, help="live: raise the rate until it no longer holds.")
 @click.option("--signals", default=10_000, show_default=True, help="Signals, ten an asset.")
-@click.option(
-    "--interval-ms", default=1_000.0, show_default=True, help="catchup, batched: event time between readings."
-)
+@click.option("--interval-ms", type=float, help="Event time between a signal's readings  [1000; batched: 100]")
 @click.option(
     "--dir", "directory", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where to work."
 )
@@ -122,7 +120,7 @@ def stream(
     seconds: float,
     find_max: bool,
     signals: int,
-    interval_ms: float,
+    interval_ms: float | None,
     directory: Path | None,
     as_json: bool,
 ) -> None:
@@ -132,7 +130,9 @@ def stream(
     from iotpm.bench.ground import Scene
 
     logs.configure("warning", "console")
-    scene = Scene(signals, interval_ms, directory, lambda text: click.echo(text, err=True))
+    # At 10 Hz a window has 300 readings, as in `bench engine`; catch-up is kept at one window for ten readings.
+    interval = interval_ms or (100.0 if mode == "batched" else 1_000.0)
+    scene = Scene(signals, interval, directory, lambda text: click.echo(text, err=True))
     match mode:
         case "live":
             result = live.measure(scene, rate_hz=rate_hz, seconds=seconds, find_max=find_max)

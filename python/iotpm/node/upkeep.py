@@ -27,9 +27,11 @@ Disk = dict[str, float | None]
 
 TIME_SHARE_MAX = 0.05
 """Snapshots take at most this share of the time."""
+IDLE_MESSAGES = 100
+"""Lag below which a node has time for a checkpoint before it is due."""
 LAGGING_MESSAGES = 5_000
 """Lag from which a node counts as behind."""
-LAKE_LOOK_S = 0.5
+LAKE_LOOK_S = 2.0
 """Time between two looks for rows to move, when there were none."""
 LAKE_RETRY_S = 30.0
 RETENTION_S = 60.0
@@ -198,7 +200,7 @@ class Housekeeping:
         self.mover.step(lag)
         self._enforce_retention()
         lagging = lag > LAGGING_MESSAGES
-        if self._database.checkpoint_if_due(idle=not lagging, lagging=lagging):
+        if self._database.checkpoint_if_due(idle=lag < IDLE_MESSAGES, lagging=lagging):
             self.checkpoints += 1
             self._next_look = 0.0
 
