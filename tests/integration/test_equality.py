@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 from tests.support.embedded import stored
-from tests.support.nodes import FOREVER, QUIET, configuration, running, wait_until, with_data_dir
+from tests.support.nodes import FOREVER, QUIET, configuration, elsewhere, running, wait_until
 from tests.support.plant import START_US, TEMPLATES, Plant
 
 from iotpm import _core, subjects
@@ -139,7 +139,7 @@ def node_digests(directory: Path, messages: list[Message], *, live: bool, **sett
         node = {"emit_scores": True, "source": "iotpm"} | settings
         config = configuration(directory / "data", broker.url, TEMPLATES, node=node, store=dict(FOREVER))
         if not live:
-            with running(Node(with_data_dir(config, directory / "first"), names=VIRTUAL)):
+            with running(Node(elsewhere(config, directory / "first"), names=VIRTUAL)):
                 publish(broker.url, messages)
         service = Node(config, names=VIRTUAL, harness=None if live else QUIET)
         with running(service):

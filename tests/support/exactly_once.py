@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from iotpm.store.database import Database
 from iotpm.store.digest import Digest, digests
 from iotpm.store.query import relation
-from tests.support.nodes import Published, run_through, stream_counts, stream_messages, with_data_dir
+from tests.support.nodes import Published, elsewhere, run_through, stream_counts, stream_messages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,12 +82,14 @@ class Verdict:
 def verdict(config: Config, url: str, outcomes: Outcomes, directory: Path) -> Verdict:
     """Bring the stopped node up to the end of its stream, and compare it with the plan and with a fresh node.
 
+    The fresh node has another number of shards.
+
     Raises:
         IotpmError: the node refuses to go on.
     """
     last, counts = stream_counts(url, "RAW_0")
     counters = run_through(config, last)
-    fresh_config = with_data_dir(config, directory / "fresh")
+    fresh_config = elsewhere(config, directory / "fresh", shards=3)
     fresh_counters = run_through(fresh_config, last)
     found, fresh = Stored.of(config), Stored.of(fresh_config)
     lost, twice = _differences(found, outcomes)

@@ -379,6 +379,7 @@ def stream_counts(url: str, stream: str) -> tuple[int, Counter[str]]:
     return asyncio.run(read())
 
 
-def with_data_dir(config: Config, data_dir: Path) -> Config:
-    """The same node elsewhere."""
-    return msgspec.structs.replace(config, node=msgspec.structs.replace(config.node, data_dir=str(data_dir)))
+def elsewhere(config: Config, data_dir: Path, *, shards: int = 2) -> Config:
+    """The same node with another store."""
+    node = msgspec.structs.replace(config.node, data_dir=str(data_dir), shards=shards)
+    return msgspec.structs.replace(config, node=node)
