@@ -22,7 +22,7 @@ PREROLL_S = 5400.0
 @click.option("--assets", default=1000, show_default=True, help="Machines, of 10 signals each.")
 @click.option("--rate-hz", default=0.1, show_default=True, help="Readings a second of each signal, in plant time.")
 @click.option("--time-scale", default=80.0, show_default=True, help="Plant seconds in a second of the wall clock.")
-@click.option("--faults", default=0.5, show_default=True, help="Faults an asset suffers in an hour of plant time.")
+@click.option("--faults", default=0.25, show_default=True, help="Faults an asset suffers in an hour of plant time.")
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
