@@ -34,8 +34,6 @@ NAME = "trial"
 START_S = 1_600_000_000
 ROWS = 900
 QUERY_ROWS = 150
-KEEP: dict[str, Any] = {"raw_days": 36_500.0, "minute_days": 36_500.0, "hour_days": 36_500.0}
-"""The readings are years old: by default they would be gone at once."""
 NODE = """
 import sys
 from iotpm import logs, subjects
@@ -116,7 +114,7 @@ class Trial:
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     root = tmp_path_factory.mktemp("trial")
     expected = write_files(root / "files")
-    store = {"lake_after_rows": 1000, "lake_slice_rows": 500, **KEEP}
+    store = {"lake_after_rows": 1000, "lake_slice_rows": 500}
     sections: dict[str, Any] = {"limits": {"query_rows": QUERY_ROWS}, "store": store}
     config = configuration(root / "data", "", **sections)
     node = NodeProcess(config, root / "node", [sys.executable, "-c", NODE])
@@ -393,7 +391,7 @@ def test_a_node_whose_broker_is_gone_is_named(tmp_path: Path) -> None:
 def test_files_of_a_node_that_was_killed_answer(tmp_path: Path) -> None:
     """Its log is not folded in, its node file is still there."""
     expected = write_files(tmp_path / "files")
-    config = configuration(tmp_path / "data", "", store=KEEP)
+    config = configuration(tmp_path / "data", "")
     node = NodeProcess(config, tmp_path / "node", [sys.executable, "-c", NODE])
     node.start()
     try:

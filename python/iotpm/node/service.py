@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
@@ -37,16 +38,21 @@ from iotpm.store.writer import Harness, Writer
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from iotpm.config import Config
+    from iotpm.config import Config, Store
     from iotpm.subjects import Names
 
 log = structlog.get_logger(__name__)
 
 POLL_MS = 100
 TICK_S = 1.0
+KEPT_DAYS = 36_500.0
 ROOM_CHECK_S = 1.0
 RETRY_S = 1.0
 DRAIN_RETRY_S = 0.1
+NOTE_S = 1.0
+"""Time between two notes of what the webhook has."""
+OUTBOX_PAGE = 5_000
+"""Events of a crash that are in memory at once."""
 DRAIN_SHARE = 0.4
 """Part of the drain's time after which the data plane is stopped although it still waits for something."""
 FLUSH_SHARE = 0.2
@@ -86,7 +92,7 @@ class Node:
         self._started = threading.Event()
         self._drain_began = 0.0
         self._drain_s = config.node.drain_timeout_s
-        self._upkeep_after = 0.0
+        self._upkeep_after = self._note_after = 0.0
         self._delivered_noted = 0
         self._keeper: BrokerKeeper | None = None
         self.webhook: WebhookSender | None = None
@@ -196,9 +202,8 @@ class Node:
     def _open_store(self) -> None:
         config = self.config
         config.data_dir.mkdir(parents=True, exist_ok=True)
-        self.database = self._opened.enter_context(
-            Database(config.data_dir, config.store, partition=self.names.partition)
-        )
+        settings = _without_ages(config.store) if self.names.virtual_time else config.store
+        self.database = self._opened.enter_context(Database(config.data_dir, settings, partition=self.names.partition))
         self.snapshots = Snapshots(config.data_dir)
 
     def _open_broker(self) -> None:
@@ -251,14 +256,19 @@ class Node:
 
     def _publish_older_events(self) -> None:
         """What a crash left between commit and publishing."""
-        rows = self.database.connection.execute(
-            """SELECT outbox_seq, subject, payload, epoch_us(cause_time) FROM outbox
-               WHERE outbox_seq > ? ORDER BY outbox_seq""",
-            [self.plane.last_published_outbox_seq()],
-        ).fetchall()
-        if rows:
-            log.info("publishing_older_events", events=len(rows))
+        after = self.plane.last_published_outbox_seq()
+        while rows := self._outbox_page(after):
+            log.info("publishing_older_events", events=len(rows), first=rows[0][0])
             self.plane.publish_outbox(rows)
+            after = rows[-1][0]
+
+    def _outbox_page(self, after: int) -> list[tuple[int, str, str, int]]:
+        rows: list[tuple[int, str, str, int]] = self.database.connection.execute(
+            """SELECT outbox_seq, subject, payload, epoch_us(cause_time) FROM outbox
+               WHERE outbox_seq > ? ORDER BY outbox_seq LIMIT ?""",
+            [after, OUTBOX_PAGE],
+        ).fetchall()
+        return rows
 
     def _open_services(self) -> None:
         registry = CollectorRegistry()
@@ -388,7 +398,9 @@ class Node:
             return
         try:
             self.housekeeping.between_chunks(lag=self.plane.lag, snapshot_taken=snapshot_taken)
-            self._note_delivered()
+            if time.monotonic() >= self._note_after:
+                self._note_after = time.monotonic() + NOTE_S
+                self._note_delivered()
             if self._adds and not self.templates.acts:
                 self._upkeep_after = time.monotonic() + RETRY_S
                 self._publish_templates()
@@ -406,6 +418,8 @@ class Node:
         try:
             self.schedule.finish(self.writer.position.seq)
             self.housekeeping.finish()
+            if self.webhook:
+                self.webhook.stop()
             self._note_delivered()
         except (StoreFull, LeaseLost) as error:
             log.warning("upkeep_left", reason=str(error))
@@ -427,3 +441,8 @@ class Node:
         if self._draining.is_set():
             problems["draining"] = "the node is ending"
         return problems
+
+
+def _without_ages(store: Store) -> Store:
+    """Virtual time is not the clock's: what is years old was stored a moment ago. The disk budget still counts."""
+    return msgspec.structs.replace(store, raw_days=KEPT_DAYS, minute_days=KEPT_DAYS, hour_days=KEPT_DAYS)

@@ -36,7 +36,6 @@ LAG_MAX: Final = 200_000
 POLL_S: Final = 0.02
 END_S: Final = 5.0
 """Time for the publisher to notice that the node has failed."""
-KEPT_DAYS: Final = 36_500.0
 MARKER: Final = "replay.json"
 _STORED: Final = ("iotpm.duckdb", "iotpm.duckdb.wal", "node.json", MARKER)
 _FOLDERS: Final = ("broker", "state", "lake", "tmp")
@@ -73,7 +72,7 @@ def default_name(path: Path) -> str:
 
 
 def replay_config(config: Config, data_dir: Path) -> Config:
-    """The configuration without what belongs to a live plant: own broker, no webhook, nothing expires."""
+    """The configuration without what belongs to a live plant: own broker, no webhook."""
     from ..config import Nats, Stream, Webhook
 
     replace = msgspec.structs.replace
@@ -83,7 +82,6 @@ def replay_config(config: Config, data_dir: Path) -> Config:
         webhook=Webhook(),
         stream=Stream(max_bytes=config.stream.max_bytes, anomaly_max_bytes=config.stream.anomaly_max_bytes),
         node=replace(config.node, data_dir=str(data_dir), http_port=0),
-        store=replace(config.store, raw_days=KEPT_DAYS, minute_days=KEPT_DAYS, hour_days=KEPT_DAYS),
     )
 
 
