@@ -10,7 +10,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from tests.support.nodes import (
     NodeProcess,
@@ -19,7 +18,6 @@ from tests.support.nodes import (
     probe_url,
     stream_counts,
     stream_messages,
-    with_data_dir,
 )
 from tests.support.nodes import configuration as basic_configuration
 from tests.support.plant import TEMPLATES, Plant
@@ -168,8 +166,7 @@ class TestSecondNode:
     def test_on_the_same_partition_is_refused_and_leaves_the_streams_alone(
         self, first: NodeProcess, tmp_path: Path, broker: Broker
     ) -> None:
-        other = with_data_dir(first.config, tmp_path / "other")
-        other = msgspec.structs.replace(other, stream=msgspec.structs.replace(other.stream, max_bytes=1 << 20))
+        other = configuration(tmp_path / "other", broker.url, stream={"max_bytes": 1 << 20})
         line = self.refusal(other, tmp_path / "second")
         assert line.startswith(f"Error: partition 0 is held by {identity(first.pid)} since ")
         assert '"stream_adjusted"' not in (tmp_path / "second" / "node-1.log").read_text()
