@@ -20,7 +20,9 @@ const WANDER_SHARE: f64 = 0.45;
 ///
 /// Source: Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993), boundary 3.5. The floor is the larger of the
 /// sensor's resolution, which keeps a constant signal with one step from alarming, and a share of the signal's usual
-/// wander, which keeps a slow signal from alarming whenever it leaves a quiet stretch.
+/// wander, which keeps a slow signal from alarming whenever it leaves a quiet stretch. Where more than half of the window
+/// is one value, so that the MAD is 0, the root mean square deviation from the median takes its place: the source's own
+/// substitute, the mean absolute deviation, would call a level that is visited every fifth reading an outlier.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ModifiedZ {
     window: RollingWindow,
@@ -55,6 +57,11 @@ impl ModifiedZ {
         }
     }
 
+    fn deviation(&self, median: f64) -> f64 {
+        let squares: f64 = self.window.values().map(|value| (value - median).powi(2)).sum();
+        (squares / self.window.len() as f64).sqrt()
+    }
+
     fn verdict(&self, sample: &Sample, boundary: f64) -> Verdict {
         let maturity = self.maturity();
         if maturity == Maturity::Cold {
@@ -63,7 +70,8 @@ impl ModifiedZ {
         let (median, mad) = self.window.median_and_mad();
         let width = if maturity == Maturity::Mature { 1.0 } else { 1.0 + LEARNING_WIDTH / self.window.len() as f64 };
         let floor = sample.resolution.max(MODIFIED_Z_FACTOR * WANDER_SHARE * sample.wander);
-        let z = modified_z(sample.value, median, mad, floor);
+        let spread = if mad > 0.0 { mad } else { MODIFIED_Z_FACTOR * self.deviation(median) };
+        let z = modified_z(sample.value, median, spread, floor);
         Verdict { score: z.abs() / (boundary * width), expected: median, maturity }
     }
 }
@@ -73,5 +81,30 @@ impl ReadingDetector for ModifiedZ {
         let verdict = settings.modified_z_boundary.map_or(Verdict::COLD, |boundary| self.verdict(sample, boundary));
         self.window.push(sample.value);
         verdict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Template;
+
+    fn scores(values: impl Iterator<Item = f64>) -> Vec<f64> {
+        let settings = Settings::of(&Template::default());
+        let mut detector = ModifiedZ::new(settings.modified_z_window);
+        let sample = |value| Sample { time_us: 0, value, resolution: 1e-6, wander: 0.0 };
+        values.map(|v| detector.judge(&sample(v), &settings).score).collect()
+    }
+
+    #[test]
+    fn a_signal_of_few_levels_may_change_between_them() {
+        let levels = (0..400).map(|i| if i % 5 == 0 { 33.0 } else { 32.0 });
+        assert!(scores(levels).iter().all(|score| *score < 1.0));
+    }
+
+    #[test]
+    fn and_still_may_not_leave_them() {
+        let levels = (0..400).map(|i| if i % 5 == 0 { 33.0 } else { 32.0 });
+        assert!(scores(levels.chain([40.0])).last().is_some_and(|score| *score >= 1.0));
     }
 }
