@@ -261,7 +261,7 @@ impl Reader {
                 return Some(end);
             }
             if !self.growing.has_room() {
-                self.counters.backpressure.fetch_add(1, Relaxed);
+                self.note_full();
                 break;
             }
             match pull.subscriber.next().now_or_never() {
@@ -271,6 +271,14 @@ impl Reader {
         }
         self.publish_progress();
         None
+    }
+
+    /// A full chunk that is asked for is no backpressure: far behind, every chunk is full.
+    fn note_full(&mut self) {
+        if self.demand.is_none() {
+            self.demand = self.hand_over.demands.try_recv().ok();
+        }
+        self.counters.backpressure.fetch_add(u64::from(self.demand.is_none()), Relaxed);
     }
 
     fn take(&mut self, pull: &mut Pull, message: Message) -> Option<End> {
