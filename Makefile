@@ -21,7 +21,7 @@ $(TOOLS):
 
 # Editable: changes to Python files need no rebuild, changes to Rust or pyproject.toml do.
 $(BUILT): $(TOOLS) pyproject.toml $(RUST)
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --extras dev
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --extras dev,test
 	touch $@
 
 demo: install
