@@ -33,7 +33,7 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) struct Asset {
     site: Box<str>,
-    asset: Box<str>,
+    name: Box<str>,
     /// Its place among the assets whose readings' names are remembered.
     number: usize,
 }
@@ -231,7 +231,7 @@ impl Registry {
             Some(signal) => self.named_place(&parsed.site, &parsed.asset, signal)?,
             None => Place::Asset(Arc::new(Asset {
                 site: (*parsed.site).into(),
-                asset: (*parsed.asset).into(),
+                name: (*parsed.asset).into(),
                 number: self.assets.len(),
             })),
         };
@@ -273,7 +273,7 @@ impl Registry {
         if let Some(id) = self.assets.get_mut(asset.number).and_then(|known| known.recall(reading)) {
             return Ok(Some(id));
         }
-        let Asset { site, asset, number } = asset;
+        let Asset { site, name: asset, number } = asset;
         name::signal_name(asset, reading.signal, reading.sensor_id, reading.metric, &mut self.part)?;
         name::full_name(site, asset, &self.part, &mut self.full)?;
         let found = self.by_name.get(self.full.as_str()).copied();
