@@ -14,6 +14,7 @@ __all__ = [
     "Table",
     "bench_engine",
     "crossings",
+    "default_template",
     "drain_only",
     "feature_names",
     "message_hash",
