@@ -29,6 +29,7 @@ mod settings;
 mod signal;
 pub mod spectrum;
 mod template;
+pub mod vibration;
 mod window;
 
 pub use anomaly::{AnomalyKind, AnomalyRevision, AnomalyState, Detector, Maturity, Severity};
