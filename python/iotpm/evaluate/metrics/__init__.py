@@ -1,0 +1,1 @@
+"""Measures of the benchmarks, each by its publication's definition; NumPy only."""
