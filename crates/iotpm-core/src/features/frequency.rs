@@ -86,16 +86,16 @@ fn scaled(powers: &[f64], scale: f64) -> [f64; BLOCK] {
 }
 
 /// Sums over `r = P / max(P)`.
-struct Shares {
-    sum: f64,
+pub(crate) struct Shares {
+    pub(crate) sum: f64,
     /// Sum of `k r`, `k` from 1.
-    moment: f64,
+    pub(crate) moment: f64,
     /// Sum of `-r ln r`.
     information: f64,
 }
 
 impl Shares {
-    fn of(powers: &[f64], scale: f64) -> Self {
+    pub(crate) fn of(powers: &[f64], scale: f64) -> Self {
         let (mut sum, mut moment, mut information) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
         let mut line: [f64; LANES] = std::array::from_fn(|lane| lane as f64 + 1.0);
         for block in powers.chunks(BLOCK) {
@@ -114,7 +114,7 @@ impl Shares {
     }
 
     /// `-sum(p ln p)` with `p = r / sum(r)`, as two terms neither of which is negative, so that nothing cancels.
-    fn entropy(&self) -> f64 {
+    pub(crate) fn entropy(&self) -> f64 {
         self.sum.ln() + self.information / self.sum
     }
 }

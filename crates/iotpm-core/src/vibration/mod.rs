@@ -1,3 +1,21 @@
 //! Condition monitoring on waveforms: spectra, envelopes and the features that a vibration analyst reads.
 //!
 //! Samples are equally spaced, in any unit; a result's unit follows from it. Every formula names its source.
+
+mod amplitude;
+mod band;
+mod envelope;
+mod kurtogram;
+mod peaks;
+mod range;
+mod velocity;
+mod welch;
+
+pub use amplitude::amplitude;
+pub use band::BandFeatures;
+pub use envelope::{envelope, envelope_spectrum};
+pub use kurtogram::{Cell, Kurtogram, LEVELS_MAX, default_levels, kurtogram};
+pub use peaks::{Interpolation, Peak, PeakOptions, peaks};
+pub use range::FrequencyBand;
+pub use velocity::{HighPass, velocity, velocity_rms};
+pub use welch::{Average, Detrend, Welch, welch};
