@@ -157,7 +157,7 @@ def _rate(path: Path, times_s: NDArray[np.float64]) -> float:
     away = np.abs(times_s - times_s[0] - step * np.arange(n)).mean() / step
     if away > max(_UNEVEN, _rounding(times_s) / step):
         raise SourceError(
-            f"{path}: samples are not equally spaced (on average {away:.2g} steps off an even grid): resample them first"
+            f"{path}: samples are not equally spaced (on average {away:.2g} steps off a grid): resample them first"
         )
     return float(f"{1 / step:.9g}")
 

@@ -25,8 +25,8 @@ def read(path: str | Path, rate_hz: float | None = None, unit: str | None = None
 
     `.mat` (MATLAB 4 to 7.2, needs the extra `mat`) and `.npz`, `.npy`: every vector is a channel, a matrix holds one in
     each column (time along the longer side); a scalar named such as `fs` or `sample_rate` is the rate, one that ends in
-    `RPM` the speed. `.wav`: PCM of 8 to 32 bits (full scale is 1) and floats. `.csv`, `.tsv`, `.txt`: columns of numbers,
-    with or without a header; a unit in brackets after a name is the column's; a time column gives the rate.
+    `RPM` the speed. `.wav`: PCM of 8 to 32 bits (full scale is 1) and floats. `.csv`, `.tsv`, `.txt`: columns of
+    numbers, with or without a header; a unit in brackets after a name is the column's; a time column gives the rate.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""WAV files (RIFF, Microsoft's "Multimedia Programming Interface and Data Specifications" 1.0, WAVEFORMATEXTENSIBLE)."""
+"""WAV files (RIFF, Microsoft's Multimedia Programming Interface and Data Specifications 1.0, WAVE_FORMAT_EXTENSIBLE)."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def _frames(path: Path, form: _Format, data: memoryview) -> NDArray[Any]:
     known = form.bits in ({_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}.get(form.kind, ()))
     if not known or not form.channels or not form.rate_hz or len(data) < 2 * width:
         raise SourceError(
-            f"{path}: format {form.kind} of {form.bits} bits, {form.channels} channels, {form.rate_hz} Hz, {len(data)} bytes: "
-            "must be PCM of 8, 16, 24 or 32 bits or floats of 32 or 64, and at least two samples"
+            f"{path}: format {form.kind} of {form.bits} bits, {form.channels} channels, {form.rate_hz} Hz, "
+            f"{len(data)} bytes: must be PCM of 8, 16, 24 or 32 bits or floats of 32 or 64, and at least two samples"
         )
     return _numbers(form, data[: len(data) // width * width]).reshape(-1, form.channels)
 
