@@ -1,4 +1,4 @@
-"""WAV files (RIFF, Microsoft's Multimedia Programming Interface and Data Specifications 1.0, WAVE_FORMAT_EXTENSIBLE)."""
+"""WAV files: RIFF with PCM or floats (Microsoft, Multimedia Programming Interface and Data Specifications 1.0)."""
 
 from __future__ import annotations
 
