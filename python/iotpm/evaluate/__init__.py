@@ -1,9 +1,9 @@
 """Benchmarks of the detectors on public data sets, each by its own protocol, with controls in every table.
 
-`iotpm evaluate NAME DIR` imports the module of `BENCHMARKS[NAME]` and calls its `run(directory, options)`, which returns
-a `Report`. Detectors run causally and read nothing of the labels; no prediction is ever point-adjusted, because that
-lets random scores reach an F1 of .9 (Kim et al., "Towards a Rigorous Evaluation of Time-Series Anomaly Detection", AAAI
-2022).
+`iotpm evaluate NAME DIR` imports the module of `BENCHMARKS[NAME]` and calls its `run(directory, options)`, which
+returns a `Report`. Detectors run causally and read nothing of the labels; no prediction is ever point-adjusted,
+because that lets random scores reach an F1 of .9 (Kim et al., "Towards a Rigorous Evaluation of Time-Series Anomaly
+Detection", AAAI 2022).
 """
 
 from __future__ import annotations

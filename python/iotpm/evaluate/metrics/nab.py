@@ -1,10 +1,10 @@
 """The Numenta Anomaly Benchmark's score (Lavin and Ahmad, "Evaluating Real-time Anomaly Detection Algorithms", 2015).
 
-Each labelled window earns the value of its earliest alarm, sigma(y) = 2 / (1 + exp(5 y)) - 1 at the relative position y
-in the window (-1 at its first row, just below 0 at its last), scaled so that the first row earns 1; a window without an
-alarm costs A_FN. Each alarm outside costs A_FP sigma(y), y in widths behind the window before it, and 1 x A_FP when three
-or more widths away or before any window. The first 15 % of a file, at most 750 rows, are not scored. The total is scaled
-linearly: no alarm at all is 0, the first row of each window and nothing else is 100.
+Each labelled window earns the value of its earliest alarm, sigma(y) = 2 / (1 + exp(5 y)) - 1 at the relative position
+y in the window (-1 at its first row, just below 0 at its last), scaled so that the first row earns 1; a window without
+an alarm costs A_FN. Each alarm outside costs A_FP sigma(y), y in widths behind the window before it, and 1 x A_FP when
+three or more widths away or before any window. The first 15 % of a file, at most 750 rows, are not scored. The total
+is scaled linearly: no alarm at all is 0, the first row of each window and nothing else is 100.
 """
 
 from __future__ import annotations

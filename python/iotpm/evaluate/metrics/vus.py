@@ -1,14 +1,14 @@
 """VUS-PR, the volume under the precision-recall surface (Paparrizos et al., PVLDB 15(11), 2022), as TSB-AD computes it.
 
-For every buffer w from 0 to the window W, labels decay on both sides of an anomaly as sqrt(1 - d / w) up to a distance of
-w // 2 rows. With R the sum of the decaying labels that are alarmed, A the alarmed rows inside anomalies, P the anomalous
-rows and N the alarmed rows: precision = (A + R) / N, recall = min((A + R) / (P + R / 2), 1) times the share of buffered
-anomalies (those that touch count as one) that have an alarm. The area of one w is sum(precision x gain in recall) over 250
-thresholds at evenly spaced ranks; VUS-PR is the mean over w. TSB-AD (Liu and Paparrizos, NeurIPS 2024) takes the
-series' period for W.
+For every buffer w from 0 to the window W, labels decay on both sides of an anomaly as sqrt(1 - d / w) up to a distance
+of w // 2 rows. With R the sum of the decaying labels that are alarmed, A the alarmed rows inside anomalies, P the
+anomalous rows and N the alarmed rows: precision = (A + R) / N, recall = min((A + R) / (P + R / 2), 1) times the share
+of buffered anomalies (those that touch count as one) that have an alarm. The area of one w is sum(precision x gain in
+recall) over 250 thresholds at evenly spaced ranks; VUS-PR is the mean over w. TSB-AD (Liu and Paparrizos, NeurIPS
+2024) takes the series' period for W.
 
-A row's weight depends on w alone and its first alarming threshold on the score alone, so each w is one histogram and one
-running sum: O(W x rows near anomalies), not O(W x 250 x rows).
+A row's weight depends on w alone and its first alarming threshold on the score alone, so each w is one histogram and
+one running sum: O(W x rows near anomalies), not O(W x 250 x rows).
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def _area(inside: Floats, alarmed: Floats, decayed: Floats, found: Floats, posit
 def period(values: NDArray[Any]) -> int:
     """Period of a series (n) in rows, 6 to 303, as TSB-AD finds the window of VUS: its greatest autocorrelation peak.
 
-    The peak is searched at lags 4 to 399 of the first 20,000 rows; 125 where there is none, or only one beyond 303 rows or
-    within 5.
+    The peak is searched at lags 4 to 399 of the first 20,000 rows; 125 where there is none, or only one beyond 303
+    rows or within 5.
     """
     x = np.asarray(values, dtype=np.float64)[:20_000]
     correlation = _autocorrelation(x, min(400, len(x) - 1))[3:]

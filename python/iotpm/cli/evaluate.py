@@ -1,0 +1,114 @@
+"""`iotpm evaluate BENCHMARK DIR`: how good the detectors are on public data, with the controls beside it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from iotpm.cli.output import errors_end_the_command, json_option, print_json
+
+if TYPE_CHECKING:
+    from iotpm.evaluate.report import Cell, Progress, Report, Table
+
+PIPE_WIDTH = 140
+"""Columns of a table that goes to a file or pipe."""
+
+
+class _Benchmarks(click.ParamType[str]):
+    """A name of the registry; its list is read when it is needed."""
+
+    name = "benchmark"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, if there is such a benchmark."""
+        from iotpm.evaluate import BENCHMARKS
+
+        if value not in BENCHMARKS:
+            self.fail(f"{value!r} is none of {', '.join(BENCHMARKS)}", param, ctx)
+        return str(value)
+
+
+@click.command(context_settings={"ignore_unknown_options": False})
+@click.argument("name", metavar="BENCHMARK", type=_Benchmarks())
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--ablation", is_flag=True, help="Also a row for the default without each of its parts.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes  [all cores]")
+@json_option
+@errors_end_the_command
+def command(name: str, directory: Path, ablation: bool, workers: int | None, as_json: bool) -> None:
+    """Measure the detectors on a public data set, by its own protocol.
+
+    BENCHMARK is nab, skab, tsb, tep, smd, asd, cwru, ims or pronostia; DIR holds its files in their original layout,
+    all or some. One default configuration for everything, run causally; random, all-ones and constant controls in
+    every table; nothing is point-adjusted. Figures are in docs/quality.md.
+    """
+    from iotpm.evaluate import Options, benchmark
+
+    began = time.perf_counter()
+    with _progress(hidden=as_json) as progress:
+        settings: dict[str, Any] = {} if workers is None else {"workers": workers}
+        report = benchmark(name).run(directory, Options(ablation=ablation, progress=progress, **settings))
+    seconds = round(time.perf_counter() - began, 1)
+    if as_json:
+        print_json({"benchmark": name, **report.json, "notes": report.notes, "seconds": seconds})
+    else:
+        _tell(report, seconds)
+
+
+@contextmanager
+def _progress(*, hidden: bool) -> Iterator[Progress]:
+    """A bar on a terminal's stderr; nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    with Bars(console=Console(stderr=True), transient=True, disable=hidden or not sys.stderr.isatty()) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done)
+
+        yield show
+
+
+def _tell(report: Report, seconds: float) -> None:
+    """The report as a person reads it."""
+    click.echo(report.title)
+    for table in report.tables:
+        click.echo(f"\n{table.title}")
+        _print_table(table)
+        if table.note:
+            click.echo(f"\n{table.note}")
+    for note in report.notes:
+        click.echo(f"note: {note}")
+    click.echo(f"\n{seconds} s")
+
+
+def _print_table(table: Table) -> None:
+    """All columns, whatever the width: headings are wrapped, cells are not."""
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    grid = Grid(box=None, header_style="bold", pad_edge=False)
+    for at, heading in enumerate(table.columns):
+        width = max(len(_cell(row[at])) for row in table.rows) if table.rows else 0
+        grid.add_column(heading, justify="left" if at == 0 else "right", min_width=width, overflow="fold")
+    for row in table.rows:
+        grid.add_row(*map(_cell, row))
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(width=width, markup=False, highlight=False).print(grid)
+
+
+def _cell(value: Cell) -> str:
+    """A figure with as many decimals as one compares."""
+    if not isinstance(value, float):
+        return "-" if value is None else str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
