@@ -147,7 +147,7 @@ pub fn central_moments(values: &[f64], about: f64) -> CentralMoments {
 }
 
 /// Moments about `about` to central moments.
-fn moved(about: f64, [d, second, third, fourth]: [f64; 4]) -> CentralMoments {
+pub(crate) fn moved(about: f64, [d, second, third, fourth]: [f64; 4]) -> CentralMoments {
     let square = d * d;
     CentralMoments {
         mean: about + d,

@@ -4,6 +4,8 @@
 
 mod amplitude;
 mod band;
+pub mod bearing;
+mod channel;
 mod envelope;
 mod kurtogram;
 mod peaks;
@@ -13,6 +15,7 @@ mod welch;
 
 pub use amplitude::amplitude;
 pub use band::BandFeatures;
+pub use channel::{ChannelAnalyser, ChannelFeatures, ChannelOptions};
 pub use envelope::{envelope, envelope_spectrum};
 pub use kurtogram::{Cell, Kurtogram, LEVELS_MAX, default_levels, kurtogram};
 pub use peaks::{Interpolation, Peak, PeakOptions, peaks};
