@@ -11,6 +11,7 @@ mod kurtogram;
 mod peaks;
 mod range;
 mod velocity;
+mod waveform_features;
 mod welch;
 
 pub use amplitude::amplitude;
@@ -21,4 +22,5 @@ pub use kurtogram::{Cell, Kurtogram, LEVELS_MAX, default_levels, kurtogram};
 pub use peaks::{Interpolation, Peak, PeakOptions, peaks};
 pub use range::FrequencyBand;
 pub use velocity::{HighPass, velocity, velocity_rms};
+pub use waveform_features::WaveformFeatures;
 pub use welch::{Average, Detrend, Welch, welch};
