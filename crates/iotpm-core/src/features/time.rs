@@ -4,7 +4,7 @@ use crate::robust::quantile_by_rank;
 
 /// Independent partial sums, so that additions need not wait for each other and the compiler can use vectors. The order
 /// of additions is fixed by this number: results do not vary with the machine.
-pub(super) const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// First pass over a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,7 +67,7 @@ pub fn sums(values: &[f64]) -> Sums {
 }
 
 /// Sum of the partial sums, in one fixed order.
-pub(super) fn total(lanes: [f64; LANES]) -> f64 {
+pub(crate) fn total(lanes: [f64; LANES]) -> f64 {
     let [a, b, c, d, e, f, g, h] = lanes;
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }

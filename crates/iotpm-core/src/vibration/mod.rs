@@ -7,6 +7,7 @@ mod band;
 pub mod bearing;
 mod channel;
 mod envelope;
+pub mod iso20816;
 mod kurtogram;
 mod peaks;
 mod range;
