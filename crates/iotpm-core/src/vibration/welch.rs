@@ -6,7 +6,7 @@
 use crate::{
     Result,
     features::time::sum_of,
-    spectrum::{Scaling, SpectrumPlanner, Window, check, invalid, sides},
+    spectrum::{SAMPLES_MAX, Scaling, SpectrumPlanner, Window, check, invalid, sides},
 };
 
 /// What is taken out of each segment before it is weighted.
@@ -126,8 +126,8 @@ impl Welch {
         if self.overlap >= self.segment {
             return Err(invalid("overlap", &self.overlap, "less than segment"));
         }
-        if self.fft_length < self.segment {
-            return Err(invalid("fft_length", &self.fft_length, "at least segment"));
+        if !(self.segment..=SAMPLES_MAX).contains(&self.fft_length) {
+            return Err(invalid("fft_length", &self.fft_length, "at least segment, at most 16777216"));
         }
         Ok(())
     }
