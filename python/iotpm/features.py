@@ -37,10 +37,16 @@ def window_features(x: ArrayLike, rate_hz: float | None = None, axis: int = -1) 
     Raises:
         InputError: samples that are not finite, or a rate that is not positive.
     """
-    windows = np.moveaxis(np.asarray(x, dtype=np.float64), axis, -1)
+    windows = np.moveaxis(as_samples(x), axis, -1)
     rows = windows.reshape(-1, windows.shape[-1]) if windows.size else np.empty((_rows(windows.shape), 0))
     features = _core.window_features(rows, rate_hz)
     return {name: features[:, at].reshape(windows.shape[:-1]) for at, name in enumerate(FEATURES)}
+
+
+def as_samples(x: ArrayLike) -> NDArray[np.float64] | NDArray[np.float32]:
+    """Samples as floats, without a copy if they are `float64` or `float32` already."""
+    samples = np.asarray(x)
+    return samples if samples.dtype in (np.float64, np.float32) else samples.astype(np.float64)
 
 
 def _rows(shape: tuple[int, ...]) -> int:

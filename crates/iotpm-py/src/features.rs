@@ -9,32 +9,17 @@ use iotpm_core::{
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::{crossings, errors::raise};
+use crate::{
+    crossings,
+    errors::raise,
+    rows::{Rows, check_finite, check_rate, invalid},
+};
 
 /// Names of the features, in the order of the columns of [`window_features`].
 #[pyfunction]
 pub fn feature_names() -> [&'static str; 17] {
     crossings::count();
     WindowFeatures::NAMES
-}
-
-fn invalid(name: &'static str, value: &dyn ToString, allowed: &'static str) -> CoreError {
-    CoreError::InvalidParameter { name, value: value.to_string(), allowed }
-}
-
-fn check_finite(values: &[f64]) -> Result<(), CoreError> {
-    match values.iter().find(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(value) => Err(invalid("x", &value, "finite; leave bad samples out")),
-    }
-}
-
-fn check_rate(rate_hz: f64) -> Result<(), CoreError> {
-    if rate_hz.is_finite() && rate_hz > 0.0 {
-        Ok(())
-    } else {
-        Err(invalid("rate_hz", &rate_hz, "a positive number of hertz"))
-    }
 }
 
 /// Rows copied in, and their length.
@@ -49,21 +34,18 @@ fn rows(x: &PyReadonlyArray2<'_, f64>) -> (Vec<f64>, usize, usize) {
 #[pyo3(signature = (x, rate_hz=None))]
 pub fn window_features<'py>(
     py: Python<'py>,
-    x: PyReadonlyArray2<'py, f64>,
+    x: Rows<'py>,
     rate_hz: Option<f64>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     crossings::count();
-    let (values, windows, samples) = rows(&x);
-    let features = py.detach(|| features_of(&values, windows, samples, rate_hz)).map_err(raise)?;
-    features.into_pyarray(py).reshape([windows, WindowFeatures::NAMES.len()])
-}
-
-fn features_of(x: &[f64], windows: usize, samples: usize, rate_hz: Option<f64>) -> Result<Vec<f64>, CoreError> {
-    check_finite(x)?;
-    rate_hz.map_or(Ok(()), check_rate)?;
-    let mut scratch = FeatureScratch::new();
-    let window = |row: usize| &x[row * samples..(row + 1) * samples];
-    Ok((0..windows).flat_map(|row| WindowFeatures::compute(window(row), rate_hz, &mut scratch).0).collect())
+    rate_hz.map_or(Ok(()), check_rate).map_err(raise)?;
+    let (windows, width) = (x.shape().0, WindowFeatures::NAMES.len());
+    let (mut scratch, mut features) = (FeatureScratch::new(), Vec::with_capacity(windows * width));
+    x.for_each(py, |window| {
+        features.extend_from_slice(&WindowFeatures::compute(window, rate_hz, &mut scratch).0);
+        Ok(())
+    })?;
+    features.into_pyarray(py).reshape([windows, width])
 }
 
 /// One-sided power spectrum of each row of `x` (rows, n): an array (rows, n / 2 + 1).
@@ -76,7 +58,8 @@ pub fn psd<'py>(
     scaling: &str,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     crossings::count();
-    let (window, scaling) = (window_of(window).map_err(raise)?, scaling_of(scaling).map_err(raise)?);
+    let window = Window::named(window).map_err(raise)?;
+    let scaling = Scaling::named(scaling).map_err(raise)?;
     let (values, count, samples) = rows(&x);
     let lines = py.detach(|| spectra(&values, samples, rate_hz, window, scaling)).map_err(raise)?;
     let width = lines.len() / count.max(1);
@@ -95,22 +78,6 @@ fn spectra(x: &[f64], samples: usize, rate_hz: f64, window: Window, scaling: Sca
         lines.extend_from_slice(&line);
     }
     Ok(lines)
-}
-
-fn window_of(name: &str) -> Result<Window, CoreError> {
-    match name {
-        "hann" => Ok(Window::Hann),
-        "boxcar" => Ok(Window::Boxcar),
-        _ => Err(invalid("window", &name, "hann or boxcar")),
-    }
-}
-
-fn scaling_of(name: &str) -> Result<Scaling, CoreError> {
-    match name {
-        "density" => Ok(Scaling::Density),
-        "spectrum" => Ok(Scaling::Spectrum),
-        _ => Err(invalid("scaling", &name, "density or spectrum")),
-    }
 }
 
 /// Score of each value against the `window` values before it; NaN until there are as many.

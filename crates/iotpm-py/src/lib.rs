@@ -12,6 +12,7 @@ mod load;
 mod output;
 mod plane;
 mod publisher;
+mod rows;
 mod tables;
 mod template;
 
