@@ -11,15 +11,35 @@ __all__ = [
     "LoadGenerator",
     "Output",
     "Publisher",
+    "SeriesScorer",
     "Table",
+    "amplitude_spectrum",
+    "band_rms",
+    "bearing_diagnose",
+    "bearing_elements",
+    "bearing_orders",
     "bench_engine",
+    "channel_feature_names",
+    "channels",
     "crossings",
     "default_template",
     "drain_only",
+    "envelope",
     "feature_names",
+    "kurtogram",
     "message_hash",
     "modified_z",
     "psd",
+    "ranking_level",
+    "record_filter",
+    "series_detectors",
+    "severity_zone",
+    "spectrum_band",
+    "spectrum_peaks",
+    "unit_conversion",
+    "velocity",
+    "velocity_rms",
+    "welch",
     "window_features",
 ]
 
@@ -40,6 +60,8 @@ class Output:
     def late_readings(self) -> Table: ...
     @property
     def windows(self) -> Table: ...
+    @property
+    def vibration(self) -> Table: ...
     @property
     def waveforms(self) -> Table: ...
     @property
@@ -88,6 +110,7 @@ class Engine:
         rate_hz: float,
         samples: NDArray[np.float32],
         stream_time_us: int | None = None,
+        unit: str | None = None,
     ) -> Output: ...
     def tick(self, stream_time_us: int) -> Output: ...
     def control(self, kind: str, payload: bytes) -> Output: ...
@@ -124,6 +147,8 @@ class Chunk:
     def late_readings(self) -> Table: ...
     @property
     def windows(self) -> Table: ...
+    @property
+    def vibration(self) -> Table: ...
     @property
     def waveforms(self) -> Table: ...
     @property
@@ -179,6 +204,18 @@ class LoadGenerator:
     def __new__(cls, connection_json: str, options_json: str = "{}") -> LoadGenerator: ...
     def run(self, seconds: float | None = None, messages: int | None = None) -> dict[str, Any]: ...
 
+def band_rms(
+    x: NDArray[np.float64], rate_hz: float, band_hz: tuple[float, float], given: str, wanted: str
+) -> float: ...
+def bearing_diagnose(
+    x: NDArray[np.float64],
+    rate_hz: float,
+    shaft_hz: float,
+    geometry: tuple[int, float, float, float],
+    slip: float,
+) -> dict[str, Any]: ...
+def bearing_elements() -> list[tuple[str, str]]: ...
+def bearing_orders(geometry: tuple[int, float, float, float]) -> tuple[float, float, float, float]: ...
 def bench_engine(signals: int = 10_000, readings: int = 4_000_000, chunk: int = 65_536) -> dict[str, Any]: ...
 def crossings() -> int: ...
 def default_template() -> str: ...
@@ -190,3 +227,73 @@ def psd(x: NDArray[np.float64], rate_hz: float, window: str, scaling: str) -> ND
 def window_features(
     x: NDArray[np.float64] | NDArray[np.float32], rate_hz: float | None = None
 ) -> NDArray[np.float64]: ...
+def severity_zone(magnitude: float, boundaries: tuple[float, float, float]) -> str: ...
+def unit_conversion(from_unit: str, to_unit: str) -> tuple[float, float]: ...
+def amplitude_spectrum(
+    x: NDArray[np.float64] | NDArray[np.float32], window: str, detrend: str
+) -> NDArray[np.float64]: ...
+def channel_feature_names() -> Sequence[str]: ...
+def channels(
+    x: NDArray[np.float32],
+    rate_hz: float,
+    velocity_band: tuple[float, float],
+    envelope_band: tuple[float, float],
+) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]: ...
+def envelope(
+    x: NDArray[np.float64] | NDArray[np.float32], rate_hz: float, bands: Sequence[tuple[float, float]]
+) -> NDArray[np.float64]: ...
+def kurtogram(
+    x: NDArray[np.float64] | NDArray[np.float32], rate_hz: float, levels: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def spectrum_band(
+    lines: NDArray[np.float64] | NDArray[np.float32],
+    spacing_hz: float,
+    unit_power: float,
+    low_hz: float,
+    high_hz: float,
+    roll_off: float,
+) -> NDArray[np.float64]: ...
+def spectrum_peaks(
+    lines: NDArray[np.float64],
+    spacing_hz: float,
+    interpolation: str,
+    squared: bool,
+    prominence_min: float,
+    count: int | None,
+) -> tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
+def velocity(
+    x: NDArray[np.float64] | NDArray[np.float32], rate_hz: float, unit: str, high_pass_hz: float, order: int
+) -> NDArray[np.float64]: ...
+def velocity_rms(
+    x: NDArray[np.float64] | NDArray[np.float32], rate_hz: float, unit: str, low_hz: float, high_hz: float
+) -> NDArray[np.float64]: ...
+def welch(
+    x: NDArray[np.float64] | NDArray[np.float32],
+    rate_hz: float,
+    window: str,
+    segment: int,
+    overlap: int,
+    fft_length: int,
+    detrend: str,
+    scaling: str,
+    average: str,
+) -> NDArray[np.float64]: ...
+
+@final
+class SeriesScorer:
+    def __new__(cls, detectors: Sequence[str], warm_up: int, zone: Sequence[tuple[int, int]]) -> SeriesScorer: ...
+    @staticmethod
+    def from_bytes(state: bytes) -> SeriesScorer: ...
+    def to_bytes(self) -> bytes: ...
+    def update(self, values: NDArray[np.float64], times_us: NDArray[np.int64]) -> NDArray[np.float64]: ...
+    def explain(self) -> dict[str, Any]: ...
+    @property
+    def detectors(self) -> list[str]: ...
+    @property
+    def maturity(self) -> str: ...
+    @property
+    def memory_bytes(self) -> int: ...
+
+def ranking_level(scores: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def record_filter(scores: NDArray[np.float64], recent: int) -> NDArray[np.float64]: ...
+def series_detectors() -> list[str]: ...

@@ -125,7 +125,7 @@ class Source(ABC):
         What is there when the export begins is exported. The file appears when it is whole.
 
         Args:
-            kind: `readings`, `windows` or `anomalies`.
+            kind: `readings`, `windows`, `vibration`, `waveforms` or `anomalies`.
             path: target.
             progress: called after every page.
             **filters: `signal`, `asset`, `since_us`, `until_us`.

@@ -179,16 +179,29 @@ class Engine:
         )
 
     def push_waveform(
-        self, signal: str, start_us: int, rate_hz: float, samples: ArrayLike, stream_time_us: int | None = None
+        self,
+        signal: str,
+        start_us: int,
+        rate_hz: float,
+        samples: ArrayLike,
+        stream_time_us: int | None = None,
+        unit: str | None = None,
     ) -> Output:
-        """Run one frame of evenly spaced samples (n), in the signal's unit, as one window.
+        """Run one frame of evenly spaced samples as one window: `windows`, `vibration`, perhaps `waveforms`.
+
+        Args:
+            signal: `site/asset/signal`.
+            start_us: event time of the first sample, microseconds since 1970 UTC.
+            rate_hz: sample rate.
+            samples: samples (n), 1 to 1,048,576.
+            stream_time_us: when the frame arrived, microseconds; without it nothing counts as from the future.
+            unit: UCUM unit of the samples, such as `m/s2` or `[g]`; default: the signal's.
 
         Raises:
-            InputError: a rate that is not positive, no samples, or too many.
+            InputError: a rate that is not positive, no samples, too many, or a unit that does not fit the signal's.
         """
-        return self._engine.push_waveform(
-            signal, start_us, rate_hz, np.asarray(samples, dtype=np.float32), stream_time_us
-        )
+        array = np.asarray(samples, dtype=np.float32)
+        return self._engine.push_waveform(signal, start_us, rate_hz, array, stream_time_us, unit)
 
     def tick(self, stream_time_us: int) -> Output:
         """Stream time has come to `stream_time_us`, microseconds: signals that fell silent become idle."""

@@ -9,6 +9,7 @@ use crate::{
     features::WindowFeatures,
     ring::Ring,
     settings::Settings,
+    waveform::FrameFeature,
 };
 
 /// Crossings up to which an excursion is a spike.
@@ -22,8 +23,17 @@ pub(crate) struct Context<'a> {
     pub signal: SignalId,
     pub name: &'a str,
     pub window: Option<&'a LatestWindow>,
+    /// Feature of a frame that is judged; `None` for readings and gaps.
+    pub feature: Option<FrameFeature>,
     pub sequence: u64,
     pub position: u32,
+}
+
+impl Context<'_> {
+    /// The same for a feature of a frame.
+    pub fn of_feature(&self, feature: FrameFeature) -> Self {
+        Self { feature: Some(feature), ..*self }
+    }
 }
 
 /// A scored reading.
@@ -79,6 +89,11 @@ struct Open {
 }
 
 impl Alarm {
+    /// Whether an anomaly is open, gaps aside.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Notes a reading that no detector may judge.
     pub fn observe_unusable(&mut self) {
         self.crossings <<= 1;
@@ -112,7 +127,7 @@ impl Alarm {
             return if first { Step::Suppressed } else { Step::Quiet };
         }
         self.suppressing = false;
-        let open = self.open.insert(Box::new(Open::begin(at.name, detector, scored, ring, recent)));
+        let open = self.open.insert(Box::new(Open::begin(at, detector, scored, ring, recent)));
         Step::Revised(Box::new(open.revise(at, AnomalyState::Begin, scored)))
     }
 
@@ -148,7 +163,7 @@ impl Alarm {
     /// Readings stopped at `last_us`; `score` is the silence in units of the idle timeout.
     pub fn begin_gap(&mut self, at: &Context, last_us: i64, now_us: i64, score: f64) -> AnomalyRevision {
         let scored = Scored { time_us: now_us, value: f64::NAN, fused: gap_verdict(score) };
-        let mut open = Open::first(at.name, Detector::Gap, last_us, &scored);
+        let mut open = Open::first(at, Detector::Gap, last_us, &scored);
         open.peak_us = now_us;
         let revision = open.revise(at, AnomalyState::Begin, &scored);
         self.gap = Some(Box::new(open));
@@ -169,11 +184,11 @@ fn gap_verdict(score: f64) -> Fused {
 }
 
 impl Open {
-    fn begin(name: &str, detector: Detector, scored: &Scored, ring: &Ring, recent: u32) -> Self {
+    fn begin(at: &Context, detector: Detector, scored: &Scored, ring: &Ring, recent: u32) -> Self {
         // The current reading is bit 0 and not in the ring yet.
         let earlier = (1..32).filter(|age| recent >> age & 1 == 1).filter_map(|age| ring.newest(age - 1));
         let start_us = earlier.clone().map(|slot| slot.time_us).min().unwrap_or(scored.time_us);
-        let mut open = Self::first(name, detector, start_us, scored);
+        let mut open = Self::first(at, detector, start_us, scored);
         open.count_side(scored.value, scored.fused.verdict.expected);
         for slot in earlier {
             open.count_side(slot.value, scored.fused.verdict.expected);
@@ -184,10 +199,10 @@ impl Open {
         open
     }
 
-    fn first(name: &str, detector: Detector, start_us: i64, scored: &Scored) -> Self {
+    fn first(at: &Context, detector: Detector, start_us: i64, scored: &Scored) -> Self {
         let verdict = scored.fused.verdict;
         Self {
-            id: anomaly_id(name, detector, start_us),
+            id: anomaly_id(at, detector, start_us),
             detector,
             revision: 0,
             start_us,
@@ -249,6 +264,7 @@ impl Open {
             id: self.id,
             signal: at.signal,
             detector: self.detector,
+            feature: at.feature,
             kind: self.kind(),
             revision,
             state,
@@ -275,12 +291,12 @@ fn direction(value: f64, expected: f64) -> i8 {
     i8::from(value > expected) - i8::from(value < expected)
 }
 
-/// Hash of signal name, detector and start.
-fn anomaly_id(name: &str, detector: Detector, start_us: i64) -> u64 {
-    let mut key = Vec::with_capacity(name.len() + 32);
-    key.extend_from_slice(name.as_bytes());
+/// Hash of signal name, detector (with its feature) and start.
+fn anomaly_id(at: &Context, detector: Detector, start_us: i64) -> u64 {
+    let mut key = Vec::with_capacity(at.name.len() + 48);
+    key.extend_from_slice(at.name.as_bytes());
     key.push(0);
-    key.extend_from_slice(detector.name().as_bytes());
+    key.extend_from_slice(detector.name_of(at.feature).as_bytes());
     key.push(0);
     key.extend_from_slice(&start_us.to_le_bytes());
     xxh3_64(&key)

@@ -1,8 +1,10 @@
 //! An anomaly and its revisions: begin, worse, end.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{SignalId, features::WindowFeatures};
+use crate::{FrameFeature, SignalId, features::WindowFeatures};
 
 /// How much history stands behind a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -130,6 +132,14 @@ names!(AnomalyKind {
 names!(AnomalyState { Begin => "begin", Worse => "worse", End => "end" });
 names!(Severity { Low => "low", Medium => "medium", High => "high", Critical => "critical" });
 
+impl Detector {
+    /// Its name in tables and events: `modified_z`, and `modified_z.rms` where it judged that feature of frames.
+    #[must_use]
+    pub fn name_of(self, feature: Option<FrameFeature>) -> Cow<'static, str> {
+        feature.map_or(self.name().into(), |feature| format!("{}.{}", self.name(), feature.name()).into())
+    }
+}
+
 /// One line of the append-only anomaly log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnomalyRevision {
@@ -139,6 +149,8 @@ pub struct AnomalyRevision {
     pub signal: SignalId,
     /// The detector that raised it.
     pub detector: Detector,
+    /// The feature of waveform frames that it judged; `None` for readings and gaps.
+    pub feature: Option<FrameFeature>,
     /// What it looks like so far.
     pub kind: AnomalyKind,
     /// 0 for the first revision of this anomaly, then 1, 2, ...

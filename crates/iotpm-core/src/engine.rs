@@ -265,14 +265,14 @@ impl Engine {
             id: signal.id(),
             name: Arc::clone(signal.name()),
             last_seen_us: signal.last_seen_us(),
-            typical_interval_us: signal.typical_us,
+            typical_interval_us: signal.typical_interval_us(),
             readings: counts.readings,
             late: counts.late,
             duplicates: counts.duplicates,
             bad: counts.bad,
             windows: counts.windows,
             anomalies: counts.anomalies,
-            maturity: signal.detectors.maturity(settings),
+            maturity: signal.maturity(settings),
             idle: signal.idle,
         }
     }

@@ -14,7 +14,7 @@
 mod alarm;
 mod anomaly;
 mod batch;
-mod detect;
+pub mod detect;
 mod engine;
 mod error;
 pub mod features;
@@ -30,12 +30,16 @@ mod signal;
 pub mod spectrum;
 mod template;
 pub mod vibration;
+mod waveform;
 mod window;
 
 pub use anomaly::{AnomalyKind, AnomalyRevision, AnomalyState, Detector, Maturity, Severity};
 pub use batch::{Barrier, BarrierKind, Batch, NewSignal};
 pub use engine::{Engine, EngineOptions, SignalSnapshot, SignalStats};
 pub use error::{CoreError, Result};
-pub use output::{Counters, LateReading, Output, ReadingRow, RejectReason, Rejected, ScoreRow, WaveformRow, WindowRow};
+pub use output::{
+    Counters, LateReading, Output, ReadingRow, RejectReason, Rejected, ScoreRow, VibrationRow, WaveformRow, WindowRow,
+};
 pub use reading::{NO_STREAM_TIME, Quality, Reading, SignalId, Waveform};
 pub use template::{Limits, Template, Templates};
+pub use waveform::{FrameFeature, SampleScale, VibrationFeatures, WaveformTemplate};

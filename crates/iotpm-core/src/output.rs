@@ -2,7 +2,10 @@
 
 use std::{ops::AddAssign, sync::Arc};
 
-use crate::{AnomalyRevision, Detector, Maturity, Quality, SignalId, Waveform, features::WindowFeatures};
+use crate::{
+    AnomalyRevision, Detector, FrameFeature, Maturity, Quality, SignalId, VibrationFeatures, Waveform,
+    features::WindowFeatures,
+};
 
 /// An accepted reading, emitted when it is accepted (not when it leaves the reorder buffer).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,6 +80,8 @@ pub struct ScoreRow {
     pub score: f64,
     /// The detector with the greatest score, if any gave one.
     pub detector: Option<Detector>,
+    /// The feature it judged, if the row is of a waveform frame.
+    pub feature: Option<FrameFeature>,
     /// What it expected (NaN if nothing).
     pub expected: f64,
     /// History behind the score.
@@ -112,11 +117,34 @@ pub struct WindowRow {
     pub position: u32,
 }
 
-/// A waveform frame to be kept.
+/// Vibration features of a waveform frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VibrationRow {
+    /// The signal.
+    pub signal: SignalId,
+    /// Start of the frame, event time in microseconds.
+    pub start_us: i64,
+    /// Its sample rate.
+    pub rate_hz: f64,
+    /// Its samples.
+    pub count: u32,
+    /// Its features.
+    pub features: VibrationFeatures,
+    /// The message that released it.
+    pub sequence: u64,
+    /// Position within that message.
+    pub position: u32,
+}
+
+/// A waveform frame whose samples are kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WaveformRow {
     /// The frame.
     pub waveform: Arc<Waveform>,
+    /// The message that made it so: its own, or that of an anomaly after it.
+    pub sequence: u64,
+    /// Position within that message.
+    pub position: u32,
 }
 
 /// How often each thing happened; every drop has its counter.
@@ -152,6 +180,10 @@ pub struct Counters {
     pub anomalies: u64,
     /// Anomalies not raised because they repeat a recent one.
     pub suppressed: u64,
+    /// Waveform frames whose samples are kept.
+    pub waveforms_kept: u64,
+    /// Waveform frames whose samples the policy let go.
+    pub waveforms_dropped: u64,
 }
 
 impl AddAssign for Counters {
@@ -171,6 +203,8 @@ impl AddAssign for Counters {
         self.windows += other.windows;
         self.anomalies += other.anomalies;
         self.suppressed += other.suppressed;
+        self.waveforms_kept += other.waveforms_kept;
+        self.waveforms_dropped += other.waveforms_dropped;
     }
 }
 
@@ -188,7 +222,9 @@ pub struct Output {
     pub scores: Vec<ScoreRow>,
     /// Closed windows.
     pub windows: Vec<WindowRow>,
-    /// Waveform frames.
+    /// Vibration features of waveform frames.
+    pub vibration: Vec<VibrationRow>,
+    /// Waveform frames that are kept.
     pub waveforms: Vec<WaveformRow>,
     /// Anomaly revisions.
     pub anomalies: Vec<AnomalyRevision>,
@@ -204,6 +240,7 @@ impl Output {
         self.rejected.clear();
         self.scores.clear();
         self.windows.clear();
+        self.vibration.clear();
         self.waveforms.clear();
         self.anomalies.clear();
         self.counters = Counters::default();

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::SampleScale;
+
 /// Stands for "no stream time known": no future check and no idle closing (embedded use without `stream_times_us`).
 pub const NO_STREAM_TIME: i64 = i64::MIN;
 
@@ -54,7 +56,7 @@ pub struct Reading {
 }
 
 /// One frame of evenly sampled values; it is a window of its own.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Waveform {
     /// The signal it belongs to.
     pub signal: SignalId,
@@ -64,6 +66,8 @@ pub struct Waveform {
     pub rate_hz: f64,
     /// Samples in the template's unit.
     pub samples: Vec<f32>,
+    /// What one sample means.
+    pub scale: SampleScale,
     /// Stream sequence of the message that carried it.
     pub sequence: u64,
     /// Position within that message.

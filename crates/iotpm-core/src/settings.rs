@@ -1,6 +1,6 @@
 //! A template resolved to the numbers the hot path needs.
 
-use crate::{Limits, Quality, Template};
+use crate::{Limits, Quality, Template, waveform::FrameSettings};
 
 /// Shortest default window and default silence, microseconds.
 const DEFAULT_SPAN_US: i64 = 30_000_000;
@@ -35,13 +35,15 @@ pub(crate) struct Settings {
     pub repeat_us: Option<i64>,
     pub max_reorder: usize,
     pub max_ring: usize,
+    /// What a waveform frame needs; absent only in the settings of a trend.
+    pub frames: Option<Box<FrameSettings>>,
 }
 
 impl Settings {
     pub fn of(t: &Template) -> Self {
         let runs = |name: &str| t.detectors.as_ref().is_none_or(|list| list.iter().any(|d| d == name));
         let has_limits = [t.limits.lo_lo, t.limits.lo, t.limits.hi, t.limits.hi_hi].iter().any(Option::is_some);
-        Self {
+        let mut settings = Self {
             window_us: t.window_s.map(microseconds),
             hop_us: t.hop_s.map(microseconds),
             lateness_us: microseconds(t.lateness_s),
@@ -63,7 +65,10 @@ impl Settings {
             repeat_us: t.repeat_s.map(microseconds),
             max_reorder: t.max_reorder,
             max_ring: t.max_ring,
-        }
+            frames: None,
+        };
+        settings.frames = Some(Box::new(FrameSettings::of(&t.waveform, &settings)));
+        settings
     }
 
     /// Quality after the checks that need no history.

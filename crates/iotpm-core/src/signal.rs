@@ -1,4 +1,6 @@
-//! One signal: a reading's way from arrival to score, window and anomaly.
+//! One signal: a reading's way from arrival to score, window and anomaly; a waveform's is in `frames`.
+
+mod frames;
 
 use std::sync::Arc;
 
@@ -7,13 +9,14 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     AnomalyRevision, LateReading, NO_STREAM_TIME, Output, Quality, Reading, ReadingRow, RejectReason, Rejected,
-    ScoreRow, SignalId, Waveform, WaveformRow, WindowRow,
+    ScoreRow, SignalId, WindowRow,
     alarm::{Alarm, Context, LatestWindow, Scored, Step},
     detect::BasicDetectors,
     features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
     reorder::{Arrival, Reorder, Waiting},
     ring::{Ring, Slot},
     settings::Settings,
+    waveform::{Analysis, Frames},
     window::Windows,
 };
 
@@ -27,6 +30,7 @@ pub(crate) struct Scratch {
     times_us: Vec<i64>,
     values: Vec<f64>,
     features: FeatureScratch,
+    analysis: Analysis,
 }
 
 /// Where a run puts its rows, and the message that caused them.
@@ -67,7 +71,8 @@ pub(crate) struct SignalState {
     pub detectors: BasicDetectors,
     alarm: Alarm,
     latest_window: Option<LatestWindow>,
-    waveform_end_us: i64,
+    /// Only of a signal that has waveforms.
+    frames: Option<Box<Frames>>,
     #[serde(skip)]
     name: Arc<str>,
     #[serde(skip)]
@@ -90,7 +95,7 @@ impl SignalState {
             detectors: BasicDetectors::new(settings),
             alarm: Alarm::default(),
             latest_window: None,
-            waveform_end_us: i64::MIN,
+            frames: None,
             name: "".into(),
             phase_seed: 0,
         };
@@ -120,16 +125,24 @@ impl SignalState {
     }
 
     pub fn last_seen_us(&self) -> Option<i64> {
-        self.reorder.greatest_us()
+        self.reorder.greatest_us().max(self.frames.as_ref().and_then(|frames| frames.greatest_us()))
     }
 
     /// Stream time after which the signal is idle; `i64::MAX` if no tick can make it so.
     pub fn idle_deadline_us(&self, settings: &Settings) -> i64 {
-        if self.idle || self.last_stream_us == NO_STREAM_TIME || self.ring.len() < 2 {
+        if self.idle || self.last_stream_us == NO_STREAM_TIME {
             return i64::MAX;
         }
-        let interval_us = self.typical_us.unwrap_or(self.greatest_interval_us);
+        let Some(interval_us) = self.interval_us() else { return i64::MAX };
         self.last_stream_us.saturating_add(settings.idle_timeout_us(interval_us))
+    }
+
+    /// Typical interval of what it sends, or the greatest one while that is unknown; `None` before the second.
+    fn interval_us(&self) -> Option<i64> {
+        if self.ring.len() >= 2 {
+            return Some(self.typical_us.unwrap_or(self.greatest_interval_us));
+        }
+        self.frames.as_ref().and_then(|frames| frames.interval_us())
     }
 
     /// Takes a reading through the time rules.
@@ -241,6 +254,7 @@ impl SignalState {
                 time_us,
                 score: fused.verdict.score,
                 detector: fused.detector,
+                feature: None,
                 expected: fused.verdict.expected,
                 maturity: fused.verdict.maturity,
                 sequence: run.sequence,
@@ -262,6 +276,9 @@ impl SignalState {
         self.counts.anomalies += begun;
         run.output.counters.anomalies += begun;
         run.output.anomalies.push(revision);
+        if let Some(frames) = &mut self.frames {
+            frames.keeper.alarm();
+        }
     }
 
     /// Learns the typical interval from the first readings, and opens the windows once their length is known.
@@ -296,6 +313,7 @@ impl SignalState {
         let mut released = std::mem::take(&mut run.scratch.released);
         self.reorder.release_all(&mut released);
         self.release_each(released, run);
+        self.release_frames(run);
         let Some(last) = self.ring.newest(0) else { return };
         while let Some((start_us, end_us)) = self.windows.as_mut().and_then(|windows| windows.next_open(last.time_us)) {
             self.close_window(start_us, end_us, run);
@@ -357,7 +375,7 @@ impl SignalState {
             truncated,
             features,
             score,
-            maturity: self.detectors.maturity(run.settings),
+            maturity: self.maturity(run.settings),
             sequence: run.sequence,
             position: run.position,
         });
@@ -368,13 +386,14 @@ impl SignalState {
         self.close_all(run);
         self.idle = true;
         run.output.counters.idle += 1;
-        let interval_us = self.typical_us.unwrap_or(self.greatest_interval_us);
+        let interval_us = self.interval_us().unwrap_or(self.greatest_interval_us);
         let timeout_us = run.settings.idle_timeout_us(interval_us).max(1);
         let score = (stream_time_us - self.last_stream_us) as f64 / timeout_us as f64;
-        let last_us = self.reorder.greatest_us().unwrap_or(self.last_stream_us);
+        let last_us = self.last_seen_us().unwrap_or(self.last_stream_us);
         let at = context(self.id, &self.name, self.latest_window.as_ref(), run);
         let revision = self.alarm.begin_gap(&at, last_us, stream_time_us, score);
         self.log(revision, run);
+        self.keep_saved(run);
     }
 
     fn wake(&mut self, time_us: i64, run: &mut Run) {
@@ -399,6 +418,7 @@ impl SignalState {
     /// New settings act from here on; windows of another length start anew.
     pub fn reconfigure(&mut self, run: &mut Run) {
         self.detectors.reconfigure(run.settings);
+        self.reconfigure_frames(run);
         let wanted = run.settings.window(self.typical_us);
         let current = self.windows.map(|windows| (windows.length_us(), windows.hop_us()));
         if current.is_none() || wanted == current {
@@ -408,48 +428,10 @@ impl SignalState {
         let from_us = self.reorder.greatest_us().map_or(i64::MIN, |greatest| greatest.saturating_add(1));
         self.windows = wanted.map(|(length_us, hop_us)| Windows::new(length_us, hop_us, self.phase_seed, from_us));
     }
-
-    /// A waveform frame is a window of its own.
-    pub fn take_waveform(&mut self, frame: &Arc<Waveform>, run: &mut Run) {
-        let Some(end_us) = self.place_waveform(frame, run) else { return };
-        self.waveform_end_us = end_us;
-        let scratch = &mut *run.scratch;
-        scratch.values.clear();
-        scratch.values.extend(frame.samples.iter().map(|s| f64::from(*s)));
-        let features = WindowFeatures::compute(&scratch.values, Some(frame.rate_hz), &mut scratch.features);
-        let count = frame.samples.len() as u32;
-        self.keep_window(frame.start_us, end_us, features);
-        self.emit_window(frame.start_us, end_us, (count, 0), 0.0, features, run);
-        run.output.waveforms.push(WaveformRow { waveform: Arc::clone(frame) });
-    }
-
-    /// The frame's end, or `None` if the time rules refuse it: too far ahead, or not after the frame before.
-    fn place_waveform(&mut self, frame: &Waveform, run: &mut Run) -> Option<i64> {
-        let reading = Reading {
-            signal: frame.signal,
-            time_us: frame.start_us,
-            value: f64::NAN,
-            quality: Quality::Good,
-            sequence: frame.sequence,
-            position: frame.position,
-            stream_time_us: frame.stream_time_us,
-        };
-        if is_future(frame.start_us, frame.stream_time_us, run.settings) {
-            reject(&reading, run);
-            return None;
-        }
-        if frame.start_us < self.waveform_end_us {
-            self.keep_late(&reading, self.waveform_end_us, run);
-            return None;
-        }
-        self.last_stream_us = frame.stream_time_us;
-        let length_us = (frame.samples.len() as f64 / frame.rate_hz * 1e6).round() as i64;
-        Some(frame.start_us.saturating_add(length_us.max(1)))
-    }
 }
 
 fn context<'a>(signal: SignalId, name: &'a str, window: Option<&'a LatestWindow>, run: &Run) -> Context<'a> {
-    Context { signal, name, window, sequence: run.sequence, position: run.position }
+    Context { signal, name, window, feature: None, sequence: run.sequence, position: run.position }
 }
 
 fn is_future(time_us: i64, stream_time_us: i64, settings: &Settings) -> bool {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CoreError, Result};
+use crate::{CoreError, Result, WaveformTemplate, waveform};
 
 /// Limits in the template's unit; each is optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -81,6 +81,8 @@ pub struct Template {
     pub max_reorder: usize,
     /// Bound of the ring, readings.
     pub max_ring: usize,
+    /// What is computed, scored and kept of waveform frames.
+    pub waveform: WaveformTemplate,
 }
 
 impl Default for Template {
@@ -112,6 +114,7 @@ impl Default for Template {
             repeat_s: None,
             max_reorder: 1024,
             max_ring: 8192,
+            waveform: WaveformTemplate::default(),
         }
     }
 }
@@ -186,6 +189,7 @@ fn check(template: &Template) -> Result<()> {
     range("end_count", f64::from(t.end_count), 1.0, 255.0, "between 1 and 255")?;
     range("max_reorder", t.max_reorder as f64, 1.0, 1e6, "between 1 and 1000000")?;
     range("max_ring", t.max_ring as f64, 64.0, 1e7, "between 64 and 10000000")?;
+    waveform::check(t)?;
     let unknown = t.detectors.iter().flatten().find(|name| !BASIC_DETECTORS.contains(&name.as_str()));
     require(
         t,
@@ -196,7 +200,7 @@ fn check(template: &Template) -> Result<()> {
     )
 }
 
-fn require(
+pub(crate) fn require(
     t: &Template,
     name: &'static str,
     value: impl std::fmt::Debug,

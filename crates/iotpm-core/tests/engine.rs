@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use iotpm_core::{
     AnomalyKind, AnomalyState, Barrier, BarrierKind, Batch, CoreError, Detector, Engine, EngineOptions, NewSignal,
-    Output, Quality, Reading, SignalId, Template, Templates, Waveform,
+    Output, Quality, Reading, SampleScale, SignalId, Template, Templates, Waveform,
 };
 use proptest::prelude::*;
 
@@ -252,14 +252,18 @@ fn a_waveform_is_a_window_of_its_own() {
             start_us,
             rate_hz: 256.0,
             samples: Vec::clone(&samples),
+            scale: SampleScale::Unknown,
             sequence: 1,
             position: 0,
             stream_time_us: START + SECOND,
         })
     };
-    plant.barrier(BarrierKind::Waveform(frame(START)));
-    plant.barrier(BarrierKind::Waveform(frame(START)));
-    assert_eq!((plant.output.windows.len(), plant.output.waveforms.len(), plant.output.late.len()), (1, 1, 1));
+    for start_us in [START, START, START - SECOND, START + 20 * SECOND] {
+        plant.barrier(BarrierKind::Waveform(frame(start_us)));
+    }
+    let Output { windows, vibration, waveforms, late, rejected, counters, .. } = &plant.output;
+    assert_eq!((windows.len(), vibration.len(), waveforms.len()), (1, 1, 1));
+    assert_eq!((counters.duplicates, late.len(), rejected.len()), (1, 1, 1));
     let features = plant.output.windows[0].features;
     assert!((features.dominant_frequency() - 8.0).abs() < 1e-9 && (features.dominant_amplitude() - 1.0).abs() < 1e-6);
 }

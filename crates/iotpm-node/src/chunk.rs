@@ -17,7 +17,9 @@ pub struct Tables {
     pub late_readings: RecordBatch,
     /// Closed windows, by (seq, position, signal, start).
     pub windows: RecordBatch,
-    /// Waveform frames, by (seq, position).
+    /// Vibration features of waveform frames, by (seq, position, signal, start).
+    pub vibration: RecordBatch,
+    /// Kept waveform frames, by (seq, position, signal, start).
     pub waveforms: RecordBatch,
     /// Anomaly revisions, by (seq, position, name, detector, revision).
     pub anomaly_log: RecordBatch,
@@ -34,12 +36,13 @@ pub struct Tables {
 impl Tables {
     /// Every table with its name.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, &RecordBatch); 10] {
+    pub fn named(&self) -> [(&'static str, &RecordBatch); 11] {
         [
             ("signals", &self.signals),
             ("readings", &self.readings),
             ("late_readings", &self.late_readings),
             ("windows", &self.windows),
+            ("vibration", &self.vibration),
             ("waveforms", &self.waveforms),
             ("anomaly_log", &self.anomaly_log),
             ("outbox", &self.outbox),

@@ -103,6 +103,18 @@ impl Columns {
         Ok(self.add(name, Arc::new(ListArray::new(item, offsets, values, None)), false))
     }
 
+    pub fn f64_lists<'a>(self, name: &'static str, lists: impl Iterator<Item = &'a [f64]> + Clone) -> Result<Self> {
+        self.check_bytes(lists.clone().map(<[f64]>::len))?;
+        let offsets = OffsetBuffer::from_lengths(lists.clone().map(<[f64]>::len));
+        let values: ScalarBuffer<f64> = lists.flatten().copied().collect::<Vec<_>>().into();
+        let item = Arc::new(Field::new_list_field(DataType::Float64, false));
+        Ok(self.add(
+            name,
+            Arc::new(ListArray::new(item, offsets, Arc::new(Float64Array::new(values, None)), None)),
+            false,
+        ))
+    }
+
     /// Arrow's offsets have 31 bits.
     fn check_bytes(&self, lengths: impl Iterator<Item = usize>) -> Result<()> {
         let total: usize = lengths.sum();

@@ -1,5 +1,7 @@
 //! Anomaly revisions as `CloudEvents` 1.0, structured JSON mode.
 
+use std::borrow::Cow;
+
 use iotpm_core::{AnomalyRevision, AnomalyState, features::WindowFeatures};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -40,7 +42,7 @@ struct Data<'a> {
     asset: &'a str,
     signal: &'a str,
     unit: Option<&'a str>,
-    detector: &'static str,
+    detector: Cow<'static, str>,
     kind: &'static str,
     revision: u32,
     state: &'static str,
@@ -119,7 +121,7 @@ pub(crate) fn encode(revision: &AnomalyRevision, subject: &Subject<'_>) -> serde
             asset: subject.asset,
             signal: subject.signal,
             unit: subject.unit,
-            detector: revision.detector.name(),
+            detector: revision.detector.name_of(revision.feature),
             kind: revision.kind.name(),
             revision: revision.revision,
             state: revision.state.name(),
@@ -149,6 +151,7 @@ mod tests {
             id: 0xab,
             signal: SignalId(3),
             detector: Detector::ModifiedZ,
+            feature: None,
             kind: AnomalyKind::Spike,
             revision: 2,
             state: AnomalyState::End,

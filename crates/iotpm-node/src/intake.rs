@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_nats::Subject;
 use bytes::Bytes;
-use iotpm_codec::{CodecError, Decoded, DecodedWaveform, Sink};
+use iotpm_codec::{CodecError, Decoded, DecodedWaveform, Sink, unit::Conversion};
 use iotpm_core::{Barrier, BarrierKind, Batch, NewSignal, Reading, SignalId, Waveform};
 
 use crate::{
@@ -37,6 +37,14 @@ impl Work {
         let (before, sequence, position) = (batch.readings.len(), frame.sequence, frame.position);
         batch.barriers.push(Barrier { before, sequence, position, kind: BarrierKind::Waveform(Arc::new(frame)) });
         self.counters.waveforms += 1;
+    }
+
+    /// Takes samples to the signal's unit.
+    pub fn convert(&mut self, samples: &mut [f32], conversion: Conversion) {
+        if !conversion.is_identity() {
+            self.counters.unit_conversions += 1;
+            samples.iter_mut().for_each(|sample| *sample = conversion.apply(f64::from(*sample)) as f32);
+        }
     }
 
     pub fn register(&mut self, id: SignalId, registry: &Registry) {
@@ -100,17 +108,13 @@ impl Intake<'_> {
         let signal = self.signal(&named)?;
         let conversion = self.registry.conversion(signal, frame.unit, self.message.sequence)?;
         let mut samples = frame.samples;
-        if !conversion.is_identity() {
-            self.work.counters.unit_conversions += 1;
-            for sample in &mut samples {
-                *sample = conversion.apply(f64::from(*sample)) as f32;
-            }
-        }
+        self.work.convert(&mut samples, conversion);
         let frame = Waveform {
             signal,
             start_us: frame.start_us,
             rate_hz: frame.rate_hz,
             samples,
+            scale: self.registry.sample_scale(signal, self.message.sequence),
             sequence: self.message.sequence,
             position,
             stream_time_us: self.stream_time_us,

@@ -384,17 +384,19 @@ impl Pipeline {
         self.note_failure(result)
     }
 
-    /// Runs one waveform frame: samples in the signal's unit, the first at `start_us`.
+    /// Runs one waveform frame: samples in `unit` (default: the signal's), the first at `start_us`.
     ///
     /// # Errors
-    /// [`NodeError::InvalidArgument`] for a rate or a number of samples, [`NodeError::Core`] for an unknown number.
+    /// [`NodeError::InvalidArgument`] for a rate, a number of samples or a unit that does not fit the signal's,
+    /// [`NodeError::Core`] for an unknown number.
     pub fn push_waveform(
         &mut self,
         signal: u32,
         start_us: i64,
         rate_hz: f64,
-        samples: Vec<f32>,
+        mut samples: Vec<f32>,
         stream_time_us: Option<i64>,
+        unit: Option<&str>,
     ) -> Result<Chunk> {
         self.check_usable()?;
         self.check_known(signal)?;
@@ -402,8 +404,12 @@ impl Pipeline {
         let count = samples.len();
         require((1..=Limits::default().max_samples).contains(&count), "samples", &count, "between 1 and 1048576")?;
         let (signal, sequence) = (SignalId(signal), self.position.sequence + 1);
+        let unit = unit.filter(|unit| !unit.is_empty());
+        let conversion = self.registry.conversion(signal, unit, sequence).map_err(|_| unit_mismatch(unit))?;
+        self.work.convert(&mut samples, conversion);
         let stream_time_us = stream_time_us.unwrap_or(NO_STREAM_TIME);
-        let frame = Waveform { signal, start_us, rate_hz, samples, sequence, position: 0, stream_time_us };
+        let scale = self.registry.sample_scale(signal, sequence);
+        let frame = Waveform { signal, start_us, rate_hz, samples, scale, sequence, position: 0, stream_time_us };
         self.work.waveform(self.registry.shard(signal), frame);
         self.work.counters.messages += 1;
         self.position = Position { sequence, time_us: stream_time_us, hash: 0 };
@@ -508,6 +514,7 @@ impl Pipeline {
             readings: tables::readings(&output.readings, journal)?,
             late_readings: tables::late_readings(&output.late, journal)?,
             windows: tables::windows(&mut output.windows)?,
+            vibration: tables::vibration(&mut output.vibration)?,
             waveforms: tables::waveforms(&mut output.waveforms)?,
             anomaly_log: tables::anomaly_log(&anomalies)?,
             outbox: tables::outbox(&outbox)?,
@@ -576,6 +583,11 @@ impl Pipeline {
     }
 }
 
+fn unit_mismatch(unit: Option<&str>) -> NodeError {
+    let allowed = "a UCUM unit that converts to the signal's: its template's, or the first one stated";
+    NodeError::InvalidArgument { name: "unit", value: unit.unwrap_or_default().to_owned(), allowed }
+}
+
 fn subject(prefix: &str, parts: &[&str]) -> Subject {
     let mut subject = prefix.to_owned();
     for part in parts {
@@ -612,6 +624,7 @@ fn merge(outputs: &mut [Output]) -> Output {
         all.rejected.append(&mut output.rejected);
         all.scores.append(&mut output.scores);
         all.windows.append(&mut output.windows);
+        all.vibration.append(&mut output.vibration);
         all.waveforms.append(&mut output.waveforms);
         all.counters += std::mem::take(&mut output.counters);
     }
@@ -623,5 +636,6 @@ fn discard(output: &mut Output, stored: u64) {
     output.late.retain(|row| row.row.sequence > stored);
     output.scores.retain(|row| row.sequence > stored);
     output.windows.retain(|row| row.sequence > stored);
-    output.waveforms.retain(|row| row.waveform.sequence > stored);
+    output.vibration.retain(|row| row.sequence > stored);
+    output.waveforms.retain(|row| row.sequence > stored);
 }

@@ -6,7 +6,7 @@ use iotpm_codec::{
     CodecError, Decoded, name,
     unit::{self, Conversion},
 };
-use iotpm_core::{SignalId, Template, Templates};
+use iotpm_core::{SampleScale, SignalId, Template, Templates};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -15,6 +15,8 @@ use crate::{NodeError, error::Result};
 
 /// Most conversions remembered for a signal; more are worked out anew.
 const MAX_CONVERSIONS: usize = 4;
+/// Most units of waveforms remembered; more are worked out anew.
+const MAX_SCALES: usize = 16;
 /// Most names remembered for an asset; more are put together anew.
 const MAX_NAMES: usize = 64;
 
@@ -138,6 +140,8 @@ pub(crate) struct Registry {
     by_name: FxHashMap<Arc<str>, SignalId>,
     by_subject: FxHashMap<Box<str>, Place>,
     assets: Vec<KnownNames>,
+    /// Units of waveforms and what a sample in them means.
+    scales: Vec<(Arc<str>, SampleScale)>,
     max_signals: usize,
     shards: u32,
     part: String,
@@ -152,6 +156,7 @@ impl Registry {
             by_name: FxHashMap::default(),
             by_subject: FxHashMap::default(),
             assets: Vec::new(),
+            scales: Vec::new(),
             max_signals,
             shards: shards as u32,
             part: String::new(),
@@ -195,6 +200,19 @@ impl Registry {
         let template = self.template(signal).unit.as_deref().map(Arc::from);
         template
             .or_else(|| signal.saved.stated_unit.clone().filter(|(_, since)| *since <= sequence).map(|(unit, _)| unit))
+    }
+
+    /// What a sample of a waveform in the signal's unit means.
+    pub fn sample_scale(&mut self, id: SignalId, sequence: u64) -> SampleScale {
+        let Some(unit) = self.unit(id, sequence) else { return SampleScale::Unknown };
+        if let Some((_, known)) = self.scales.iter().find(|(name, _)| *name == unit) {
+            return *known;
+        }
+        let scale = scale_of(&unit);
+        if self.scales.len() < MAX_SCALES {
+            self.scales.push((unit, scale));
+        }
+        scale
     }
 
     pub fn row(&self, id: SignalId, sequence: u64) -> SignalRow {
@@ -349,6 +367,18 @@ impl Registry {
             signal.conversions.push((stated.into(), conversion));
         }
         Ok(conversion)
+    }
+}
+
+/// A unit of vibration by its quantity; any other, and one with an offset, is unknown.
+fn scale_of(stated: &str) -> SampleScale {
+    let factor = |si: &str| unit::conversion(stated, si).ok().filter(|known| known.offset == 0.0).map(|c| c.factor);
+    if let Some(factor) = factor("m/s2") {
+        SampleScale::Acceleration(factor)
+    } else if let Some(factor) = factor("m/s") {
+        SampleScale::Velocity(factor)
+    } else {
+        factor("m").map_or(SampleScale::Unknown, SampleScale::Displacement)
     }
 }
 

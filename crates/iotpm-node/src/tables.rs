@@ -10,7 +10,8 @@ use async_nats::Subject;
 use bytes::Bytes;
 use iotpm_codec::name;
 use iotpm_core::{
-    AnomalyRevision, LateReading, ReadingRow, ScoreRow, SignalStats, WaveformRow, WindowRow, features::WindowFeatures,
+    AnomalyRevision, LateReading, ReadingRow, ScoreRow, SignalStats, VibrationFeatures, VibrationRow, WaveformRow,
+    WindowRow, features::WindowFeatures,
 };
 
 use crate::{OutboxEvent, columns::Columns, error::Result, registry::SignalRow, sources::HighWater};
@@ -142,17 +143,33 @@ pub(crate) fn windows(rows: &mut [WindowRow]) -> Result<RecordBatch> {
         .finish()
 }
 
+pub(crate) fn vibration(rows: &mut [VibrationRow]) -> Result<RecordBatch> {
+    rows.sort_by_key(|row| (row.sequence, row.position, row.signal, row.start_us));
+    let mut columns = Columns::new("vibration")
+        .u32s("signal", rows.iter().map(|row| row.signal.0).collect())
+        .times("start", rows.iter().map(|row| row.start_us).collect())
+        .f64s("rate_hz", rows.iter().map(|row| row.rate_hz).collect())
+        .u32s("n", rows.iter().map(|row| row.count).collect());
+    for (index, name) in VibrationFeatures::NAMES.iter().enumerate() {
+        columns = columns.finite_f64s(name, rows.iter().map(|row| row.features.values[index]).collect());
+    }
+    columns
+        .f64_lists("bands", rows.iter().map(|row| &*row.features.bands))?
+        .u64s("seq", rows.iter().map(|row| row.sequence).collect())
+        .finish()
+}
+
 /// Samples are in the signal's unit already, so the scale is 1.
 pub(crate) fn waveforms(rows: &mut [WaveformRow]) -> Result<RecordBatch> {
-    rows.sort_by_key(|row| (row.waveform.sequence, row.waveform.position));
+    rows.sort_by_key(|row| (row.sequence, row.position, row.waveform.signal, row.waveform.start_us));
     let frames = rows.iter().map(|row| &*row.waveform);
     Columns::new("waveforms")
         .u32s("signal", frames.clone().map(|frame| frame.signal.0).collect())
         .times("start", frames.clone().map(|frame| frame.start_us).collect())
         .f64s("rate_hz", frames.clone().map(|frame| frame.rate_hz).collect())
         .f64s("scale", vec![1.0; rows.len()])
-        .f32_lists("samples", frames.clone().map(|frame| &*frame.samples))?
-        .u64s("seq", frames.map(|frame| frame.sequence).collect())
+        .f32_lists("samples", frames.map(|frame| &*frame.samples))?
+        .u64s("seq", rows.iter().map(|row| row.sequence).collect())
         .finish()
 }
 
@@ -168,13 +185,16 @@ pub(crate) struct LoggedAnomaly {
 pub(crate) fn sort_anomalies(rows: &mut [LoggedAnomaly]) {
     rows.sort_by(|a, b| {
         let key = |row: &LoggedAnomaly| (row.revision.sequence, row.revision.position);
-        let rest = |row: &LoggedAnomaly| (row.revision.detector, row.revision.start_us, row.revision.revision);
+        let rest = |row: &LoggedAnomaly| {
+            (row.revision.detector, row.revision.feature, row.revision.start_us, row.revision.revision)
+        };
         key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name)).then_with(|| rest(a).cmp(&rest(b)))
     });
 }
 
 pub(crate) fn anomaly_log(rows: &[LoggedAnomaly]) -> Result<RecordBatch> {
     let ids: Vec<_> = rows.iter().map(|row| format!("{:016x}", row.revision.id)).collect();
+    let detectors: Vec<_> = rows.iter().map(|row| row.revision.detector.name_of(row.revision.feature)).collect();
     let parts: Vec<_> = rows.iter().map(|row| name::split_full_name(&row.name).unwrap_or_default()).collect();
     let each = || rows.iter().map(|row| &row.revision);
     Columns::new("anomaly_log")
@@ -183,7 +203,7 @@ pub(crate) fn anomaly_log(rows: &[LoggedAnomaly]) -> Result<RecordBatch> {
         .texts("site", parts.iter().map(|parts| &*parts[0]))?
         .texts("asset", parts.iter().map(|parts| &*parts[1]))?
         .texts("name", rows.iter().map(|row| &*row.name))?
-        .texts("detector", each().map(|r| r.detector.name()))?
+        .texts("detector", detectors.iter().map(|name| &**name))?
         .texts("kind", each().map(|r| r.kind.name()))?
         .u32s("revision", each().map(|r| r.revision).collect())
         .texts("state", each().map(|r| r.state.name()))?
@@ -250,12 +270,13 @@ pub(crate) fn sources(rows: &[HighWater]) -> Result<RecordBatch> {
 
 pub(crate) fn scores(rows: &[ScoreRow], journal: &Journal) -> Result<RecordBatch> {
     let order = order(rows, journal, |row| row.sequence, |row| row.signal.0);
-    let detectors = order.iter().map(|at| rows[*at as usize].detector.map(iotpm_core::Detector::name));
+    let detector = |row: &ScoreRow| row.detector.map(|detector| detector.name_of(row.feature));
+    let detectors = pick(rows, &order, detector);
     Columns::new("scores")
         .u32s("signal", pick(rows, &order, |row| row.signal.0))
         .times("ts", pick(rows, &order, |row| row.time_us))
         .f64s("score", pick(rows, &order, |row| row.score))
-        .optional_texts("detector", detectors)?
+        .optional_texts("detector", detectors.iter().map(Option::as_deref))?
         .finite_f64s("expected", pick(rows, &order, |row| row.expected))
         .u8s("maturity", pick(rows, &order, |row| row.maturity as u8))
         .u64s("seq", pick(rows, &order, |row| row.sequence))

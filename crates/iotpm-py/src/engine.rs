@@ -150,7 +150,8 @@ impl Engine {
         self.chunk(py, |pipeline| pipeline.run(&messages))
     }
 
-    #[pyo3(signature = (signal, start_us, rate_hz, samples, stream_time_us=None))]
+    #[pyo3(signature = (signal, start_us, rate_hz, samples, stream_time_us=None, unit=None))]
+    #[expect(clippy::too_many_arguments, reason = "the parts of a frame")]
     fn push_waveform(
         &self,
         py: Python<'_>,
@@ -159,11 +160,12 @@ impl Engine {
         rate_hz: f64,
         samples: PyReadonlyArray1<'_, f32>,
         stream_time_us: Option<i64>,
+        unit: Option<&str>,
     ) -> PyResult<Output> {
         let samples = samples.as_array().to_vec();
         self.chunk(py, |pipeline| {
             let id = pipeline.signal_id(signal)?;
-            pipeline.push_waveform(id, start_us, rate_hz, samples, stream_time_us)
+            pipeline.push_waveform(id, start_us, rate_hz, samples, stream_time_us, unit)
         })
     }
 

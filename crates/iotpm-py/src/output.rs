@@ -62,7 +62,9 @@ tables! {
     late_readings = late_readings,
     /// Closed windows with their features.
     windows = windows,
-    /// Waveform frames.
+    /// Vibration features of waveform frames.
+    vibration = vibration,
+    /// Kept waveform frames.
     waveforms = waveforms,
     /// Anomaly revisions.
     anomalies = anomaly_log,

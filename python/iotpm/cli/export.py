@@ -12,7 +12,7 @@ from iotpm.cli.output import errors_end_the_command, json_option, print_json, sh
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(("readings", "windows", "anomalies")))
+@click.argument("kind", type=click.Choice(("readings", "windows", "vibration", "waveforms", "anomalies")))
 @click.option(
     "--to", "target", required=True, metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
     help="File to write: .parquet or .csv.",
@@ -36,10 +36,11 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write readings, windows or anomalies to Parquet or CSV.
+    """Write readings, windows, vibration features, waveforms or anomalies to Parquet or CSV.
 
     What is stored when the command begins is exported, in the order in which it was stored, with names and UTC times.
-    Event time counts for --since and --until; of a window its end, of an anomaly its last change.
+    Event time counts for --since and --until; of a window its end, of a waveform its start, of an anomaly its
+    last change.
     """
     from iotpm import logs
     from iotpm.client import connect

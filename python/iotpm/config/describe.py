@@ -37,7 +37,9 @@ def _words(info: inspect.Type) -> str:
             return "a number" + _range(info)
         case inspect.StrType():
             return _string(info)
-        case inspect.ListType():
+        case inspect.TupleType():
+            return f"a list of {len(info.item_types)}, each {_words(info.item_types[-1])}"
+        case inspect.ListType() | inspect.VarTupleType():
             return f"a list, each item {_words(info.item_type)}"
     return type(info).__name__
 

@@ -168,6 +168,39 @@ class AlarmLimits(Section, frozen=True, kw_only=True):
     deadband: Annotated[float, Meta(ge=0, description="how far the value must come back to clear a limit")] = 0.0
 
 
+Hertz = Annotated[float, Meta(gt=0, le=1e9)]
+Band = tuple[Annotated[float, Meta(ge=0, le=1e9)], Hertz]
+
+
+class Waveforms(Section, frozen=True, kw_only=True):
+    """Waveform frames of a template's signals: what is computed, scored and kept of them."""
+
+    keep_every: Annotated[int, Meta(ge=0, le=1 << 32, description="samples of every Nth frame are kept; 0 keeps none")] = 10
+    keep_around_anomaly: Annotated[
+        int, Meta(ge=0, le=64, description="and of this many frames before and after each change of an anomaly")
+    ] = 2
+    features: Annotated[
+        tuple[str, ...], Meta(max_length=16, description="columns of windows or vibration whose trend is scored")
+    ] = ("rms", "kurtosis", "peak", "velocity_rms", "envelope_rms")
+    limits_on: Annotated[str, Meta(description="the feature that the template's limits act on")] = "rms"
+    envelope_low_hz: Annotated[
+        Hertz | None, Meta(description="lower edge of the envelope's band, hertz; default rate / 8", examples=[2000.0])
+    ] = None
+    envelope_high_hz: Annotated[
+        Hertz | None, Meta(description="upper edge, hertz; default 0.45 of the rate", examples=[8000.0])
+    ] = None
+    bands_hz: Annotated[
+        tuple[Band, ...], Meta(max_length=32, description="bands whose root mean square is stored, low and high, hertz")
+    ] = ()
+    speed_hz: Annotated[
+        Hertz | None, Meta(description="nominal speed of the shaft, revolutions a second", examples=[29.95])
+    ] = None
+    bpfo: Annotated[Positive | None, Meta(description="outer race over shaft speed", examples=[3.5848])] = None
+    bpfi: Annotated[Positive | None, Meta(description="inner race over shaft speed", examples=[5.4152])] = None
+    bsf: Annotated[Positive | None, Meta(description="ball spin over shaft speed", examples=[2.357])] = None
+    ftf: Annotated[Positive | None, Meta(description="cage over shaft speed", examples=[0.3983])] = None
+
+
 class Template(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     """All signals whose name site/asset/signal matches; the first match wins. Checked again by the engine."""
 
@@ -217,3 +250,4 @@ class Template(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     ] = None
     max_reorder: Annotated[int, Meta(ge=1, le=1_000_000, description="bound of the reorder buffer, readings")] = 1024
     max_ring: Annotated[int, Meta(ge=64, le=10_000_000, description="bound of the ring, readings")] = 8192
+    waveform: Annotated[Waveforms, Meta(description="waveform frames")] = Waveforms()

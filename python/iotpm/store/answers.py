@@ -37,7 +37,7 @@ _PAGING = ("limit", "after")
 # A re-created stream begins at 1 again: rows of an earlier epoch may lie beyond the position.
 _LAST = """SELECT greatest(coalesce((SELECT max(seq) FROM progress), 0),
                            coalesce((SELECT max(previous_seq) FROM epochs), 0))"""
-_COUNTED = ("readings", "late_readings", "windows", "waveforms")
+_COUNTED = ("readings", "late_readings", "windows", "vibration", "waveforms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Answers:
         return facts | {"bytes": _bytes(self._database.data_dir)}
 
     def export_page(self, question: Question) -> ParquetPage:
-        """Rows of `kind` (readings, windows, anomalies) in the order of their sequences, times as timestamps.
+        """Rows of `kind` (one of `EXPORTS`) in the order of their sequences, times as timestamps.
 
         Keys: `kind`, filters, `limit`, `after`.
         """

@@ -21,6 +21,7 @@ DIGESTED = (
     "readings",
     "late_readings",
     "windows",
+    "vibration",
     "waveforms",
     "scores",
     "anomaly_log",
@@ -82,4 +83,4 @@ def _item(table: str, name: str, kind: str) -> str:
         return "s.name"
     column = f"t.{quoted(name)}"
     # hash() takes 0.0 and -0.0 for equal; the text of a double tells them apart and is exact.
-    return f"{column}::VARCHAR" if kind == "DOUBLE" else column
+    return f"{column}::VARCHAR" if kind.startswith("DOUBLE") else column

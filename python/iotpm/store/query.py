@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from iotpm.store.database import Cursor, Database
 
-EXPORTS = ("readings", "windows", "anomalies")
+EXPORTS = ("readings", "windows", "vibration", "waveforms", "anomalies")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,10 @@ class Query:
         """Windows with their signal's name, in the order of their sequences."""
         return self._page("windows", where, limit, after)
 
+    def vibration(self, where: Filter | None = None, *, limit: int = 1000, after: str | None = None) -> Page:
+        """Vibration features of waveform frames with their signal's name, in the order of their sequences."""
+        return self._page("vibration", where, limit, after)
+
     def anomalies(self, where: Filter | None = None, *, limit: int = 1000, after: str | None = None) -> Page:
         """The latest revision of each anomaly, in the order of their sequences."""
         return self._page("anomalies", where, limit, after)
@@ -113,7 +117,7 @@ class Query:
         """Write all matching rows to a .parquet or .csv file; returns their number.
 
         Args:
-            kind: `readings`, `windows` or `anomalies`.
+            kind: one of `EXPORTS`.
             path: target; its ending decides the format.
             where: which rows.
 
@@ -215,16 +219,25 @@ LATEST = "QUALIFY row_number() OVER (PARTITION BY id ORDER BY revision DESC, seq
 _BY_SIGNAL = frozenset(LAKE_TABLES)
 # Their column `signal` is a number that means something in this store only: names go out.
 _NUMBERED = _BY_SIGNAL | {"anomalies", "anomaly_log"}
-_TIME = {"readings": "t.ts", "windows": 't."end"', "anomalies": "t.time", "anomaly_log": "t.time"}
+_TIME = {
+    "readings": "t.ts",
+    "windows": 't."end"',
+    "vibration": 't."start"',
+    "waveforms": 't."start"',
+    "anomalies": "t.time",
+    "anomaly_log": "t.time",
+}
 _ORDER = {
     "readings": "t.seq, s.name, t.ts, t.value, t.quality",
     "windows": 't.seq, s.name, t."start", t.segment',
+    "vibration": 't.seq, s.name, t."start"',
+    "waveforms": 't.seq, s.name, t."start"',
     "anomalies": "t.seq, t.position, t.id",
     "anomaly_log": "t.seq, t.position, t.id, t.revision",
     "signals": "t.seq, t.id",
     "dead_letters": "t.seq, t.position",
 }
-_NAME = {"readings": "s.name", "windows": "s.name", "anomalies": "t.name", "anomaly_log": "t.name", "signals": "t.name"}
+_NAME = dict.fromkeys(LAKE_TABLES, "s.name") | dict.fromkeys(("anomalies", "anomaly_log", "signals"), "t.name")
 
 
 def _columns(cursor: Cursor, kind: str, raw_times: bool) -> str:

@@ -1,7 +1,7 @@
 """How long data stay: tiers by age or the disk budget, whichever comes first; a forecast; refusal when full.
 
 Readings in the lake become 1-minute and then 1-hour rollups (`signal, ts, n, sum, min, max, seq`; a bucket that two
-files share has a row in each, to be added up). Windows stay as long as minutes; late readings, waveforms and scores go
+files share has a row in each, to be added up). Windows and vibration features stay as long as minutes; late readings, waveforms and scores go
 with the raw readings. Age is measured against the stream's time of the last stored message, never a clock.
 """
 
@@ -31,6 +31,7 @@ _DAY_US = 86_400_000_000
 _FILES_PER_ROLLUP = 64
 _SAMPLES = 1440
 _SAMPLE_US = 60_000_000
+_FEATURES = ("windows", "vibration")
 _NEXT_TIER = {"raw": "minute", "minute": "hour"}
 _BUCKET = {"minute": "INTERVAL 1 MINUTE", "hour": "INTERVAL 1 HOUR"}
 _VALUES = {
@@ -148,14 +149,14 @@ class Retention:
         return gone
 
     def _kept_days(self, file: LakeFile, days: float) -> float:
-        return self._settings.minute_days if file.table == "windows" else days
+        return self._settings.minute_days if file.table in _FEATURES else days
 
     def _move_expired(self, cutoff_us: int) -> None:
         """Expired rows still in DuckDB move to the lake, one slice a call, to be rolled up there."""
         for table, column in LAKE_TABLES.items():
             with self.database.cursor() as cursor:
                 row = cursor.execute(f"SELECT epoch_us({quoted(column)}) FROM {table} LIMIT 1").fetchone()
-            if row and row[0] < cutoff_us and table != "windows":
+            if row and row[0] < cutoff_us and table not in _FEATURES:
                 self.lake.step_table(table, keep_rows=0)
 
     def _make_room(self) -> int:

@@ -29,6 +29,12 @@ CREATE TABLE IF NOT EXISTS windows (
     spectral_centroid DOUBLE, q25 DOUBLE, median DOUBLE, q75 DOUBLE, iqr DOUBLE,
     score DOUBLE, maturity UTINYINT, seq UBIGINT
 );
+CREATE TABLE IF NOT EXISTS vibration (
+    signal UINTEGER, "start" TIMESTAMP, rate_hz DOUBLE, n UINTEGER, peak DOUBLE, shape_factor DOUBLE,
+    impulse_factor DOUBLE, clearance_factor DOUBLE, zero_crossing_rate DOUBLE, mobility DOUBLE, complexity DOUBLE,
+    velocity_rms DOUBLE, envelope_rms DOUBLE, envelope_peak DOUBLE, envelope_kurtosis DOUBLE, shaft DOUBLE, bpfo DOUBLE,
+    bpfi DOUBLE, bsf DOUBLE, ftf DOUBLE, bands DOUBLE[], seq UBIGINT
+);
 CREATE TABLE IF NOT EXISTS waveforms (
     signal UINTEGER, "start" TIMESTAMP, rate_hz DOUBLE, scale DOUBLE, samples FLOAT[], seq UBIGINT
 );

@@ -9,6 +9,7 @@ CHUNK_TABLES: Final = (
     "readings",
     "late_readings",
     "windows",
+    "vibration",
     "waveforms",
     "anomaly_log",
     "outbox",
@@ -22,6 +23,7 @@ LAKE_TABLES: Final = {
     "readings": "ts",
     "late_readings": "ts",
     "windows": "start",
+    "vibration": "start",
     "waveforms": "start",
     "scores": "ts",
 }
@@ -47,6 +49,27 @@ FEATURES: Final = (
     "iqr",
 )
 """The engine's window features, in table order."""
+
+
+VIBRATION: Final = (
+    "peak",
+    "shape_factor",
+    "impulse_factor",
+    "clearance_factor",
+    "zero_crossing_rate",
+    "mobility",
+    "complexity",
+    "velocity_rms",
+    "envelope_rms",
+    "envelope_peak",
+    "envelope_kurtosis",
+    "shaft",
+    "bpfo",
+    "bpfi",
+    "bsf",
+    "ftf",
+)
+"""The vibration features of a waveform frame, in table order."""
 
 
 def quoted(name: str) -> str:
