@@ -1,14 +1,26 @@
-//! Streaming detectors of one signal, one file each, all behind [`ReadingDetector`].
+//! Streaming detectors of one signal, one file each: the set `basic` behind `ReadingDetector`, the others behind
+//! [`SeriesDetector`].
 //!
 //! A detector scores a reading against what it has seen before and learns from it afterwards, so a score never depends
 //! on its own reading's effect or on later ones. Scores are >= 0 and 1.0 is the alarm boundary of every detector.
 
+mod cusum;
+mod day;
 mod ema_baseline;
+mod ewma;
 mod flatline;
+mod frozen_baseline;
+mod level_shift;
 mod limits;
 mod modified_z;
+mod novelty;
 mod rate_of_change;
+mod record;
 mod resolution;
+mod resonance;
+mod seasonal;
+mod series;
+mod zone;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +29,10 @@ pub(crate) use flatline::Flatline;
 pub(crate) use limits::LimitCheck;
 pub(crate) use modified_z::ModifiedZ;
 pub(crate) use rate_of_change::RateOfChange;
+pub use record::{LEVEL_WEIGHT, RECENT_READINGS, RankingLevel, RecordFilter};
 pub(crate) use resolution::Resolution;
+pub use series::{Explanation, SERIES_DETECTORS, SeriesDetector, SeriesScorer, WARM_UP_READINGS};
+pub use zone::Zone;
 
 use crate::{Detector, Maturity, settings::Settings};
 

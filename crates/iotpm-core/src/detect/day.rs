@@ -1,0 +1,123 @@
+//! Novelty for the time of day: how far a reading lies from what earlier days showed around the same time.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Zone,
+    novelty::Channel,
+    series::{Explanation, SeriesDetector},
+};
+
+const DAY_US: i64 = 86_400_000_000;
+/// Parts of a day, half an hour each.
+const PARTS: usize = 48;
+/// Days remembered.
+const DAYS: usize = 14;
+/// What the distance must be beyond the usual distances: two thirds of the alarms of heavy-tailed signals fall away.
+const TAU: f64 = 1.0;
+const RELATIVE: f64 = 0.2;
+
+/// Least and greatest value of a part of a day.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Extremes {
+    low: f64,
+    high: f64,
+}
+
+impl Extremes {
+    const NONE: Self = Self { low: f64::INFINITY, high: f64::NEG_INFINITY };
+
+    fn include(&mut self, value: f64) {
+        self.low = self.low.min(value);
+        self.high = self.high.max(value);
+    }
+
+    /// The value of the interval nearest to `value`, if anything was seen in it.
+    fn nearest(&self, value: f64) -> Option<f64> {
+        (self.low <= self.high).then(|| value.clamp(self.low, self.high))
+    }
+}
+
+/// Distance to the nearest interval of the last fourteen days within one part (half an hour) of the same local time, and the
+/// novelty of that distance among the earlier ones.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Day {
+    zone: Zone,
+    /// [`DAYS`] rows of [`PARTS`], allocated with the second day.
+    past: Vec<Extremes>,
+    today: Vec<Extremes>,
+    latest: i64,
+    distances: Channel,
+    magnitude: f64,
+    value: f64,
+    expected: f64,
+    score: f64,
+}
+
+impl Day {
+    pub fn new(zone: Zone) -> Self {
+        Self {
+            zone,
+            past: Vec::new(),
+            today: vec![Extremes::NONE; PARTS],
+            latest: i64::MIN,
+            distances: Channel::new(TAU, RELATIVE),
+            magnitude: 0.0,
+            value: f64::NAN,
+            expected: f64::NAN,
+            score: 0.0,
+        }
+    }
+
+    /// Yesterday becomes one of the past days; where it was kept, the same number of days back is forgotten.
+    fn turn(&mut self, day: i64) {
+        if self.latest != i64::MIN {
+            if self.past.is_empty() {
+                self.past = vec![Extremes::NONE; PARTS * DAYS];
+            }
+            let first = self.latest.rem_euclid(DAYS as i64) as usize * PARTS;
+            self.past[first..first + PARTS].copy_from_slice(&self.today);
+        }
+        self.today.fill(Extremes::NONE);
+        self.latest = day;
+    }
+
+    fn nearest(&self, part: usize, value: f64) -> Option<f64> {
+        let around = [(part + PARTS - 1) % PARTS, part, (part + 1) % PARTS];
+        let seen = self.past.chunks_exact(PARTS).flat_map(|day| around.map(|part| day[part].nearest(value)));
+        seen.flatten().min_by(|a, b| (a - value).abs().total_cmp(&(b - value).abs()))
+    }
+}
+
+impl SeriesDetector for Day {
+    fn update(&mut self, time_us: i64, value: f64) {
+        let local_us = self.zone.local_us(time_us);
+        let day = local_us.div_euclid(DAY_US);
+        let part = (local_us.rem_euclid(DAY_US) / (DAY_US / PARTS as i64)) as usize;
+        if day != self.latest {
+            self.turn(day);
+        }
+        self.magnitude = self.magnitude.max(value.abs());
+        self.value = value;
+        let nearest = self.nearest(part, value);
+        self.today[part].include(value);
+        self.expected = nearest.unwrap_or(f64::NAN);
+        self.score = nearest.map_or(0.0, |nearest| {
+            self.distances.update((value - nearest).abs(), 1e-12 * self.magnitude);
+            self.distances.score()
+        });
+    }
+
+    fn score(&self) -> f64 {
+        self.score
+    }
+
+    fn explain(&self) -> Explanation {
+        Explanation::of("time_of_day", self.value, self.expected, self.distances.readings())
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let extremes = (self.past.capacity() + self.today.capacity()) * size_of::<Extremes>();
+        extremes + self.zone.heap_bytes() + self.distances.heap_bytes()
+    }
+}
