@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 DEFAULT = "default"
 BEST_HERE = "best here"
+BASIC = "basic"
 
 
 @dataclass(frozen=True)
@@ -25,20 +26,40 @@ class Configuration:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def one_signal(ablation: bool, best_here: dict[str, Any]) -> list[Configuration]:
-    """Rows for benchmarks of single signals; `best_here` was chosen by looking at this benchmark."""
-    from iotpm.detect import DEFAULT_DETECTORS
+DETECTORS = ("novelty", "resonance", "day")
+"""The default detectors of one signal; `day` needs times."""
 
-    rows = [
-        Configuration(),
-        Configuration(BEST_HERE, best_here),
-        Configuration("basic", {"detectors": ("modified_z",)}),
-    ]
-    if ablation:
-        for left_out in DEFAULT_DETECTORS:
-            kept = tuple(name for name in DEFAULT_DETECTORS if name != left_out)
-            rows.append(Configuration(f"without {left_out}", {"detectors": kept}))
-    return rows
+OPT_IN = ("ewma", "cusum", "page_hinkley", "level_shift", "seasonal", "frozen_baseline")
+"""Detectors of one signal that the default leaves out."""
+
+
+def one_signal(ablation: bool, best_here: dict[str, Any], *, timed: bool) -> list[Configuration]:
+    """Rows for benchmarks of single signals; `best_here` was chosen by looking at this benchmark.
+
+    `basic` is the modified z-score of the last 100 readings, the statistic behind the detector set of that name.
+    """
+    rows = [Configuration(), Configuration(BEST_HERE, best_here), Configuration(BASIC)]
+    if not ablation:
+        return rows
+    used = DETECTORS if timed else DETECTORS[:-1]
+    for name in used:
+        rows.append(Configuration(f"without {name}", {"detectors": tuple(kept for kept in used if kept != name)}))
+    extra = OPT_IN if timed else tuple(name for name in OPT_IN if name != "seasonal")
+    return rows + [Configuration(f"with {name}", {"detectors": (*used, name)}) for name in extra]
+
+
+def score_signal(
+    values: Floats, times_us: NDArray[np.int64] | None, warm_up: int, configuration: Configuration
+) -> Floats:
+    """Scores (n) of one signal, causal; 1.0 is the boundary, 0 in the first `warm_up` readings."""
+    from iotpm.detect import modified_z, score_series
+
+    if configuration.name == BASIC:
+        scores = np.nan_to_num(modified_z(values), nan=0.0)
+        scores[:warm_up] = 0.0
+        return scores
+    raw = score_series(values, times_us, warm_up=warm_up, **configuration.arguments)
+    return np.nan_to_num(np.asarray(raw, dtype=np.float64), nan=0.0)
 
 
 def many_signals(ablation: bool, best_here: dict[str, Any]) -> list[Configuration]:

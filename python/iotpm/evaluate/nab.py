@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from iotpm.errors import InputError, SourceError
 from iotpm.evaluate import controls, files, rows
-from iotpm.evaluate.configurations import Configuration, one_signal
+from iotpm.evaluate.configurations import Configuration, one_signal, score_signal
 from iotpm.evaluate.metrics.nab import PROFILES, Labelled, curve, probation, record_filter
 from iotpm.evaluate.report import Options, Report
 from iotpm.evaluate.rows import Figures
@@ -74,7 +74,7 @@ def run(directory: Path, options: Options) -> Report:
     """
     found, notes = find(directory)
     labelled = {file.name: _labelled(file) for file in found}
-    configurations = one_signal(options.ablation, BEST)
+    configurations = one_signal(options.ablation, BEST, timed=True)
     work = [(file, configuration) for configuration in configurations for file in found]
     scores = iter(options.map(_scores, work, "NAB"))
     configured = {c.name: _figures([(labelled[f.name], next(scores)) for f in found]) for c in configurations}
@@ -94,7 +94,7 @@ def find(directory: Path) -> tuple[list[File], list[str]]:
     unlabelled = [name for name, _ in named if name not in labels]
     missing = len(labels) - len(found)
     notes = [f"{missing} of {len(labels)} labelled series are not there"] if missing else []
-    notes += [f"not labelled, left out: {', '.join(unlabelled)}"] if unlabelled else []
+    notes += [f"{len(unlabelled)} series without labels left out, such as {unlabelled[0]}"] if unlabelled else []
     return found, notes
 
 
@@ -144,13 +144,10 @@ def _labelled(file: File) -> Labelled:
 
 def _scores(work: tuple[File, Configuration]) -> Floats:
     """What one configuration says of one file, record filter applied."""
-    from iotpm.detect import score_series
-
     file, configuration = work
     series = read(file)
     warm_up = probation(len(series.values))
-    raw = score_series(series.values, series.times_us, warm_up, **configuration.arguments)
-    return output(np.asarray(raw), warm_up)
+    return output(score_signal(series.values, series.times_us, warm_up, configuration), warm_up)
 
 
 def output(raw: Floats, warm_up: int) -> Floats:
@@ -164,7 +161,8 @@ def _figures(scored: list[tuple[Labelled, Floats]]) -> Figures:
     figures: Figures = {}
     for name, profile in PROFILES.items():
         of = curve(scored, profile)
-        figures[name], figures[f"{name}_threshold"] = of.optimised()
+        figures[name], threshold = of.optimised()
+        figures[f"{name}_threshold"] = threshold if np.isfinite(threshold) else None
         figures[f"{name}_frozen_threshold"] = of.frozen()
     return figures | _alarms(scored)
 

@@ -43,8 +43,8 @@ COLUMNS = {
 }
 
 NOTE = (
-    "FDR: share of the samples of a fault that alarm, FAR: share of normal samples that do (at 1.0: d00_te and the first "
-    "160 of each fault's run; at the 1 % limit, which d00_te sets, only the latter). 1 - FDR is the missed alarm rate."
+    "FDR: share of the samples of a fault that alarm, FAR: share of normal samples that do (at 1.0: d00_te and the "
+    "first 160 of each fault's run; at the 1 % limit, which d00_te sets, only the latter). Missed: 1 - FDR."
 )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iotpm.evaluate import controls, files, rows
-from iotpm.evaluate.configurations import Configuration, one_signal
+from iotpm.evaluate.configurations import Configuration, one_signal, score_signal
 from iotpm.evaluate.metrics.points import Counts, Sweep
 from iotpm.evaluate.metrics.vus import period, vus_pr
 from iotpm.evaluate.report import Options, Report, Table
@@ -55,7 +55,7 @@ def run(directory: Path, options: Options) -> Report:
     found = [path for path in files.below(directory, "*.csv") if _prefix(path) is not None]
     if not found:
         raise files.none_found(directory, LAYOUT)
-    configurations = one_signal(options.ablation, BEST)
+    configurations = one_signal(options.ablation, BEST, timed=False)
     work = [(path, configuration) for configuration in configurations for path in found]
     results = iter(options.map(_judged, work, "TSB-AD"))
     each = {c.name: [next(results) for _ in found] for c in configurations}
@@ -89,12 +89,9 @@ def smoothed(scores: Floats, rate: float = SMOOTHING) -> Floats:
 
 
 def _judged(work: tuple[Path, Configuration]) -> Figures:
-    from iotpm.detect import score_series
-
     path, configuration = work
     values, labels, prefix = read(path)
-    scores = np.array(score_series(values, None, prefix, **configuration.arguments))
-    return _figures(values, labels, prefix, scores)
+    return _figures(values, labels, prefix, score_signal(values, None, prefix, configuration))
 
 
 def _figures(values: Floats, labels: NDArray[np.bool_], prefix: int, scores: Floats) -> Figures:
