@@ -4,17 +4,20 @@
 
 mod bench;
 mod crossings;
+mod detect;
 mod engine;
 mod errors;
 mod features;
 mod input;
 mod load;
+mod machine;
 mod output;
 mod plane;
 mod publisher;
 mod rows;
 mod tables;
 mod template;
+mod vibration;
 
 /// Messages are allocated by the reader's thread and freed by the pipeline's, two or three pieces each; glibc spends
 /// half of the reader's time on that.
@@ -27,13 +30,19 @@ mod _core {
     use crate::{
         bench::bench_engine,
         crossings::crossings,
+        detect::{SeriesScorer, ranking_level, record_filter, series_detectors},
         engine::{Engine, message_hash},
         features::{feature_names, modified_z, psd, window_features},
         load::LoadGenerator,
+        machine::{band_rms, bearing_diagnose, bearing_elements, bearing_orders, severity_zone, unit_conversion},
         output::Output,
         plane::{Chunk, DataPlane, drain_only},
         publisher::Publisher,
         tables::Table,
         template::default_template,
+        vibration::{
+            amplitude_spectrum, channel_feature_names, channels, envelope, kurtogram, spectrum_band, spectrum_peaks,
+            velocity, velocity_rms, welch,
+        },
     };
 }
