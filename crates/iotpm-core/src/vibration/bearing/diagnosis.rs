@@ -34,6 +34,9 @@ const ELSEWHERE_MAX: f64 = 0.05;
 const CAGE_HARMONICS: usize = 6;
 const CAGE_EVENNESS: f64 = 1.0 / 16.0;
 
+/// Least modulation at the cage's frequency that is reported where nothing is named: a little of it is in every bearing.
+const CAGE_DEPTH_MIN: f64 = 0.25;
+
 /// What is searched.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DiagnosisOptions {
@@ -92,7 +95,10 @@ pub enum Reason {
         part: f64,
     },
     /// Modulation at the cage's frequency and no element's own lines.
-    CageModulation,
+    CageModulation {
+        /// Its amplitude over the mean square.
+        depth: f64,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -121,9 +127,11 @@ impl fmt::Display for Reason {
                 element.line(),
                 part * 100.0
             ),
-            Self::CageModulation => write!(
+            Self::CageModulation { depth } => write!(
                 f,
-                "the vibration swells with the turn of the cage (FTF), but no element's own lines stand out: a ball or the cage"
+                "the vibration swells by {:.0} % with the turn of the cage (FTF), but no element's own lines stand out: a \
+                 ball or the cage",
+                depth * 100.0
             ),
         }
     }
@@ -327,11 +335,15 @@ impl Search<'_> {
 
 /// No element's own lines stand out: strikes once a turn of the cage are its own, a swelling may have several causes.
 fn cage(found: &Evidence) -> Verdict {
-    if found.strength < NAMED_MIN || found.depth < DEPTH_MIN {
-        return Verdict::None;
-    }
     let ratios: Vec<f64> = found.lines.iter().filter_map(|line| line.ratio).collect();
     let (least, greatest) = ratios.iter().fold((f64::MAX, 0.0_f64), |(low, high), r| (low.min(*r), high.max(*r)));
     let strikes = ratios.len() + 1 >= CAGE_HARMONICS && least >= NAMED_MIN && least >= CAGE_EVENNESS * greatest;
-    if strikes { Verdict::Fault(Element::Cage) } else { Verdict::Undetermined(Reason::CageModulation) }
+    let fundamental = found.lines.first().and_then(|line| line.ratio).unwrap_or(0.0);
+    if strikes && found.depth >= DEPTH_MIN {
+        Verdict::Fault(Element::Cage)
+    } else if fundamental >= NAMED_MIN && found.depth >= CAGE_DEPTH_MIN {
+        Verdict::Undetermined(Reason::CageModulation { depth: found.depth })
+    } else {
+        Verdict::None
+    }
 }
