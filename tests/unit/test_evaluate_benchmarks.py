@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from iotpm.cli import main
 from iotpm.errors import InputError, SourceError
-from iotpm.evaluate import Benchmark, Options, Report, benchmark, entities, nab, skab, tep, tsb
+from iotpm.evaluate import Benchmark, Options, Report, benchmark, entities, false_alarms, nab, skab, tep, tsb
 from iotpm.evaluate.metrics.nab import Labelled
 
 Floats = NDArray[np.float64]
@@ -471,3 +471,29 @@ def test_ablation_adds_a_row_for_each_part(made: Callable[[str], Path]) -> None:
     figures = json.loads(CliRunner().invoke(main, args).stdout)
 
     assert any(name.startswith("without ") for name in figures["configurations"])
+
+
+# False alarms on simulated data
+
+
+def test_false_alarms_of_a_small_plant_are_counted_by_asset() -> None:
+    report = benchmark("false-alarms").run(Path(), Options(workers=1, assets=2, weeks=0.25))
+
+    assert report.json["readings"] == 2 * 10 * round(0.25 * 60_480)
+    assert report.json["per_asset_week_low"] <= report.json["per_asset_week"] <= report.json["per_asset_week_high"]
+    alarms = report.json["per_asset_week"] * 2 * (0.25 - 1 / 7)
+    assert sum(report.json["by_kind"].values()) == pytest.approx(alarms)
+
+
+def test_the_interval_without_an_alarm_is_poissons_and_else_holds_the_mean() -> None:
+    # P(no alarm) = 2.5 % at a rate of 3.689 in the whole exposure of 10 x 2 weeks.
+    assert false_alarms.interval(np.zeros(10, dtype=np.int64), 2.0) == (0.0, 0.0, pytest.approx(3.6889 / 20, abs=1e-4))
+    rate, low, high = false_alarms.interval(np.array([0, 0, 4, 0, 2, 0, 1, 3]), 0.5)
+    assert (rate, low < rate < high) == (2.5, True)
+
+
+def test_the_command_asks_for_the_directory_where_one_is_needed() -> None:
+    result = CliRunner().invoke(main, ["evaluate", "tep"])
+
+    assert result.exit_code == 2
+    assert "d00_te.dat" in result.output

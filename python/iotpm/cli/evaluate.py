@@ -36,24 +36,33 @@ class _Benchmarks(click.ParamType[str]):
 
 @click.command(context_settings={"ignore_unknown_options": False})
 @click.argument("name", metavar="BENCHMARK", type=_Benchmarks())
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--ablation", is_flag=True, help="Also a row for the default without each of its parts.")
+@click.option("--assets", type=click.IntRange(min=1), default=100, show_default=True, help="false-alarms: assets.")
+@click.option("--weeks", type=click.FloatRange(min=0.25), default=4.0, show_default=True, help="false-alarms: length.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes  [all cores]")
 @json_option
 @errors_end_the_command
-def command(name: str, directory: Path, ablation: bool, workers: int | None, as_json: bool) -> None:
+def command(
+    name: str, directory: Path | None, ablation: bool, assets: int, weeks: float, workers: int | None, as_json: bool
+) -> None:
     """Measure the detectors on a public data set, by its own protocol.
 
     BENCHMARK is nab, skab, tsb, tep, smd, asd, cwru, ims or pronostia; DIR holds its files in their original layout,
     all or some. One default configuration for everything, run causally; random, all-ones and constant controls in
-    every table; nothing is point-adjusted. Figures are in docs/quality.md.
+    every table; nothing is point-adjusted. false-alarms needs no data: it simulates a plant without a fault. Figures
+    are in docs/quality.md.
     """
-    from iotpm.evaluate import Options, benchmark
+    from iotpm.evaluate import SIMULATED, Options, benchmark
 
+    measured = benchmark(name)
+    if directory is None and name not in SIMULATED:
+        raise click.UsageError(f"Missing argument DIR: the folder that holds\n{measured.LAYOUT}")
     began = time.perf_counter()
     with _progress(hidden=as_json) as progress:
         settings: dict[str, Any] = {} if workers is None else {"workers": workers}
-        report = benchmark(name).run(directory, Options(ablation=ablation, progress=progress, **settings))
+        options = Options(ablation=ablation, progress=progress, assets=assets, weeks=weeks, **settings)
+        report = measured.run(directory or Path(), options)
     seconds = round(time.perf_counter() - began, 1)
     if as_json:
         print_json({"benchmark": name, **report.json, "notes": report.notes, "seconds": seconds})
@@ -103,8 +112,7 @@ def _print_table(table: Table) -> None:
         grid.add_column(heading, justify="left" if at == 0 else "right", min_width=width, overflow="fold")
     for row in table.rows:
         grid.add_row(*map(_cell, row))
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    Console(width=width, markup=False, highlight=False).print(grid)
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False, highlight=False).print(grid)
 
 
 def _cell(value: Cell) -> str:

@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from iotpm.errors import InputError
 from iotpm.evaluate.report import Options, Report, Table
 
-__all__ = ["BENCHMARKS", "Benchmark", "Options", "Report", "Table", "benchmark"]
+__all__ = ["BENCHMARKS", "SIMULATED", "Benchmark", "Options", "Report", "Table", "benchmark"]
 
 BENCHMARKS: dict[str, str] = {
     "nab": "iotpm.evaluate.nab",
@@ -24,8 +24,12 @@ BENCHMARKS: dict[str, str] = {
     "tep": "iotpm.evaluate.tep",
     "smd": "iotpm.evaluate.smd",
     "asd": "iotpm.evaluate.asd",
+    "false-alarms": "iotpm.evaluate.false_alarms",
 }
 """Name on the command line -> module with `LAYOUT` and `run`."""
+
+SIMULATED = frozenset({"false-alarms"})
+"""Benchmarks that make their own data and ignore the directory."""
 
 
 class Benchmark(Protocol):

@@ -26,11 +26,8 @@ class Configuration:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-DETECTORS = ("novelty", "resonance", "day")
-"""The default detectors of one signal; `day` needs times."""
-
-OPT_IN = ("ewma", "cusum", "page_hinkley", "level_shift", "seasonal", "frozen_baseline")
-"""Detectors of one signal that the default leaves out."""
+TIMED = ("day", "seasonal", "frozen_baseline")
+"""Detectors of one signal that need the readings' times."""
 
 
 def one_signal(ablation: bool, best_here: dict[str, Any], *, timed: bool) -> list[Configuration]:
@@ -41,11 +38,18 @@ def one_signal(ablation: bool, best_here: dict[str, Any], *, timed: bool) -> lis
     rows = [Configuration(), Configuration(BEST_HERE, best_here), Configuration(BASIC)]
     if not ablation:
         return rows
-    used = DETECTORS if timed else DETECTORS[:-1]
+    used, opt_in = _detectors(timed)
     for name in used:
         rows.append(Configuration(f"without {name}", {"detectors": tuple(kept for kept in used if kept != name)}))
-    extra = OPT_IN if timed else tuple(name for name in OPT_IN if name != "seasonal")
-    return rows + [Configuration(f"with {name}", {"detectors": (*used, name)}) for name in extra]
+    return rows + [Configuration(f"with {name}", {"detectors": (*used, name)}) for name in opt_in]
+
+
+def _detectors(timed: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Detectors of one signal that the default uses, and those that it does not."""
+    from iotpm.detect import DEFAULT_DETECTORS, series_detectors
+
+    usable = [name for name in series_detectors() if timed or name not in TIMED]
+    return tuple(n for n in usable if n in DEFAULT_DETECTORS), tuple(n for n in usable if n not in DEFAULT_DETECTORS)
 
 
 def score_signal(

@@ -55,6 +55,10 @@ class Options:
     ablation: bool = False
     """Also a row for the default configuration without each of its detectors."""
     progress: Progress = _silent
+    assets: int = 100
+    """Simulated assets; only for benchmarks that need no data."""
+    weeks: float = 4.0
+    """Simulated weeks; only for benchmarks that need no data."""
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item], what: str) -> list[Result]:
         """`function` of each item, on all cores, in the items' order; an exception of any ends the others.

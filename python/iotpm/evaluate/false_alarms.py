@@ -1,0 +1,159 @@
+"""False alarms on normal data: a simulated plant without any fault through the embedded engine.
+
+Every begin of an anomaly that the engine reports is a false alarm: what a person would have been told, suppression and
+fusion applied. The first day, in which detectors learn, is counted apart. The interval is a bootstrap over assets
+(false alarms of one asset come in bunches, so single ones are not independent); without any alarm it is the exact
+Poisson bound.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iotpm.evaluate.report import Cell, Options, Report
+from iotpm.evaluate.report import Table as Lines
+
+if TYPE_CHECKING:
+    from iotpm._core import Table
+    from iotpm.engine import Engine
+    from iotpm.simulate.plant import Plant
+
+LAYOUT = "  nothing: the data are simulated"
+
+BATCH_ASSETS, LEARNING_DAYS, SEED, INTERVAL_S = 25, 1.0, 20_260, 10.0
+"""Assets of one task, days counted apart, first seed, seconds between the readings of a signal."""
+
+AT_ONCE = 180
+"""Plant intervals handed to the engine in one call."""
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+
+DAY_S, WEEK_S = 86_400.0, 604_800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some assets of the plant; every batch is a plant of its own."""
+
+    seed: int
+    assets: int
+    weeks: float
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was reported of one batch."""
+
+    learning: NDArray[np.int64]
+    """Anomalies begun on each asset in the first day."""
+    later: NDArray[np.int64]
+    """Anomalies begun on each asset after it."""
+    kinds: Counter[str]
+    """Detector and kind of the later ones."""
+    readings: int
+
+
+def run(_directory: Path, options: Options) -> Report:
+    """Simulate `options.assets` assets for `options.weeks` weeks and count what is reported."""
+    sizes = [min(BATCH_ASSETS, options.assets - at) for at in range(0, options.assets, BATCH_ASSETS)]
+    work = [Batch(SEED + number, size, options.weeks) for number, size in enumerate(sizes)]
+    told = options.map(simulate, work, "false alarms")
+    later = np.concatenate([batch.later for batch in told])
+    learning = np.concatenate([batch.learning for batch in told])
+    weeks = options.weeks - LEARNING_DAYS / 7.0
+    rate, low, high = interval(later, weeks)
+    kinds = sum((batch.kinds for batch in told), Counter[str]())
+    figures = {
+        "per_asset_week": rate,
+        "per_asset_week_low": low,
+        "per_asset_week_high": high,
+        "per_asset_first_day": float(learning.mean()),
+        "assets_without_any": float((later == 0).mean()),
+        "assets": options.assets,
+        "weeks": options.weeks,
+        "readings": sum(batch.readings for batch in told),
+    }
+    return Report(_title(options), _tables(figures, kinds), {**figures, "by_kind": dict(kinds.most_common())})
+
+
+def _title(options: Options) -> str:
+    return f"False alarms, {options.assets} simulated assets without a fault, {options.weeks:g} weeks, every 10 s"
+
+
+def _tables(figures: dict[str, float | int], kinds: Counter[str]) -> list[Lines]:
+    names: dict[str, str] = {
+        "per_asset_week": "false alarms per asset and week",
+        "per_asset_week_low": "  95 % interval, low",
+        "per_asset_week_high": "  95 % interval, high",
+        "per_asset_first_day": "false alarms per asset on the first day, counted apart",
+        "assets_without_any": "share of the assets without any after it",
+        "readings": "readings",
+    }
+    lines: list[tuple[Cell, ...]] = [(text, figures[key]) for key, text in names.items()]
+    total = max(1, kinds.total())
+    shares: list[tuple[Cell, ...]] = [(kind, count, count / total) for kind, count in kinds.most_common(20)]
+    return [
+        Lines("False alarms", ("figure", "value"), lines, "Every begin of an anomaly that the engine reports counts."),
+        Lines("By detector and kind, after the first day", ("detector, kind", "alarms", "share"), shares),
+    ]
+
+
+def interval(counts: NDArray[np.int64], weeks: float) -> tuple[float, float, float]:
+    """Rate per asset and week of counts (assets), with its 95 % interval."""
+    rate, exposure = float(counts.mean()) / weeks, len(counts) * weeks
+    if not counts.any():
+        return 0.0, 0.0, float(-np.log((1.0 - CONFIDENCE) / 2.0)) / exposure
+    drawn = np.random.default_rng(SEED).integers(0, len(counts), (RESAMPLES, len(counts)))
+    means = counts[drawn].mean(axis=1) / weeks
+    low, high = np.quantile(means, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
+    return rate, float(low), float(high)
+
+
+def simulate(batch: Batch) -> Told:
+    """Run one batch through an engine of its own; no message is encoded, readings are pushed as arrays."""
+    from iotpm.engine import Engine
+    from iotpm.simulate.plant import Plant
+
+    plant = Plant(batch.assets, interval_s=INTERVAL_S, seed=batch.seed)
+    engine = Engine(plant.templates())
+    position = {asset: at for at, asset in enumerate(plant.assets)}
+    counts, kinds = np.zeros((2, batch.assets), dtype=np.int64), Counter[str]()
+    learnt_us, intervals = plant.start_us + int(LEARNING_DAYS * DAY_S * 1e6), round(batch.weeks * WEEK_S / INTERVAL_S)
+    for asset, kind, began_us in _anomalies(plant, engine, intervals):
+        later = began_us >= learnt_us
+        counts[int(later), position[asset]] += 1
+        kinds[kind] += int(later)
+    return Told(counts[0], counts[1], +kinds, intervals * len(plant.names))
+
+
+def _anomalies(plant: Plant, engine: Engine, intervals: int) -> Iterator[tuple[str, str, int]]:
+    """What the engine begins to report over the next intervals of the plant."""
+    numbers = np.array([engine.signal_id(name) for name in plant.names], dtype=np.uint32)
+    width = plant.signals_per_asset
+    for first in range(0, intervals, AT_ONCE):
+        ticks = [plant.step() for _ in range(min(AT_ONCE, intervals - first))]
+        values = np.concatenate([tick.values.ravel() for tick in ticks])
+        times = np.concatenate([np.repeat(tick.times_us, width) for tick in ticks])
+        order = np.argsort(times, kind="stable")
+        signals = np.tile(numbers, len(ticks))[order]
+        yield from _begins(engine.push(signals, times[order], values[order], times[order]).anomalies)
+        yield from _begins(engine.tick(ticks[-1].end_us).anomalies)
+
+
+def _begins(table: Table) -> list[tuple[str, str, int]]:
+    """(site/asset, detector and kind, time in microseconds) of the anomalies that began."""
+    import duckdb
+
+    if not len(table):
+        return []
+    query = "SELECT site || '/' || asset, detector || ', ' || kind, epoch_us(time) FROM told WHERE state = 'begin'"
+    with duckdb.connect() as connection:
+        return connection.register("told", table).execute(query).fetchall()
