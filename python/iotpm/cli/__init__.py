@@ -17,6 +17,7 @@ COMMANDS = {
     "export": "Write readings, windows or anomalies to Parquet or CSV.",
     "config": "Write a commented example configuration, or check one.",
     "evaluate": "Measure the detectors on public data sets, with controls beside every figure.",
+    "spectrum": "Diagnose a record of vibration: lines, the damaged bearing element, severity, a page of figures.",
     "bench": "Measure engine, features and the whole stream on this machine.",
 }
 
