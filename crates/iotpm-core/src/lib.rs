@@ -14,11 +14,13 @@
 mod alarm;
 mod anomaly;
 mod batch;
+pub mod calibration;
 pub mod detect;
 mod engine;
 mod error;
 pub mod features;
 mod grouping;
+pub mod multivariate;
 mod output;
 mod prefetch;
 mod reading;

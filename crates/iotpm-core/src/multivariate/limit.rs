@@ -1,0 +1,105 @@
+//! Where a score's 1.0 lies, without labels: held-out folds of the training rows stand for what is to come.
+
+use std::ops::Range;
+
+use crate::Result;
+
+/// The tail is described above this quantile.
+const BODY: f64 = 0.9;
+const VALUE_MIN: f64 = 1e-6;
+
+/// Contiguous, nearly equal parts of `0..n`, the longer ones first.
+pub(crate) fn folds(n: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
+    let (size, longer) = (n / count, n % count);
+    (0..count).map(move |k| {
+        let start = k * size + k.min(longer);
+        start..start + size + usize::from(k < longer)
+    })
+}
+
+/// Value exceeded with `probability`: the greater of a Hill tail above the 90 % quantile (Hill, Annals of Statistics 3,
+/// 1975) and a lognormal of all values. `values` are positive; NaN of none.
+pub(crate) fn tail_limit(values: &[f64], probability: f64) -> f64 {
+    hill_limit(values, probability).max(lognormal_limit(values, probability))
+}
+
+fn hill_limit(values: &[f64], probability: f64) -> f64 {
+    let u = quantile(values, BODY).max(VALUE_MIN);
+    let (n, sum) = values.iter().filter(|x| **x > u).fold((0.0, 0.0), |(n, sum), x| (n + 1.0, sum + (x / u).ln()));
+    if n == 0.0 { u } else { u * ((1.0 - BODY) / probability).powf(sum / n) }
+}
+
+fn lognormal_limit(values: &[f64], probability: f64) -> f64 {
+    let logs = || values.iter().map(|x| x.max(VALUE_MIN).ln());
+    let n = values.len() as f64;
+    let mean = logs().sum::<f64>() / n;
+    let deviation = (logs().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+    (mean + deviation * normal_quantile(1.0 - probability)).exp()
+}
+
+/// Limit of each channel at its probability: for every number of folds the tail of all held-out values, then the median over
+/// the numbers. `held_out(range)` fits without the rows of `range` and scores them as a fresh stream.
+pub(crate) fn label_free_limits(
+    rows: usize,
+    fold_counts: &[usize],
+    probabilities: &[f64],
+    mut held_out: impl FnMut(Range<usize>) -> Result<Vec<[f64; 2]>>,
+) -> Result<Vec<f64>> {
+    let mut found = vec![Vec::new(); probabilities.len()];
+    for count in fold_counts {
+        let mut values = Vec::with_capacity(rows);
+        for range in folds(rows, *count) {
+            values.extend(held_out(range)?);
+        }
+        for (k, found) in found.iter_mut().enumerate() {
+            let channel: Vec<f64> = values.iter().map(|parts| parts[k]).collect();
+            found.push(tail_limit(&channel, probabilities[k]));
+        }
+    }
+    Ok(found.into_iter().map(|limits| super::scaling::median(limits.into_iter()).max(VALUE_MIN)).collect())
+}
+
+/// `np.quantile(values, q)`.
+pub(crate) fn quantile(values: &[f64], q: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    crate::robust::quantile_by_rank(sorted.len(), q, |k| sorted[k])
+}
+
+/// Quantile of the standard normal distribution (Acklam's rational approximation, |relative error| < 1.2e-9, improved by
+/// one step of Halley's method would need erfc; the limit's own error is 1e6 times larger).
+pub(crate) fn normal_quantile(p: f64) -> f64 {
+    const A: [f64; 6] = [
+        -39.69683028665376,
+        220.9460984245205,
+        -275.9285104469687,
+        138.3577518672690,
+        -30.66479806614716,
+        2.506628277459239,
+    ];
+    const B: [f64; 5] =
+        [-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572];
+    const C: [f64; 6] = [
+        -0.007784894002430293,
+        -0.3223964580411365,
+        -2.400758277161838,
+        -2.549732539343734,
+        4.374664141464968,
+        2.938163982698783,
+    ];
+    const D: [f64; 4] = [0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416];
+    let polynomial = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
+    let tail = |p: f64| {
+        let q = (-2.0 * p.ln()).sqrt();
+        polynomial(&C, q) / (polynomial(&D, q) * q + 1.0)
+    };
+    if p < 0.02425 {
+        return tail(p);
+    }
+    if p > 1.0 - 0.02425 {
+        return -tail(1.0 - p);
+    }
+    let q = p - 0.5;
+    let r = q * q;
+    polynomial(&A, r) * q / (polynomial(&B, r) * r + 1.0)
+}
