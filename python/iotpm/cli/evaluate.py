@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,10 +41,18 @@ class _Benchmarks(click.ParamType[str]):
 @click.option("--assets", type=click.IntRange(min=1), default=100, show_default=True, help="false-alarms: assets.")
 @click.option("--weeks", type=click.FloatRange(min=0.25), default=4.0, show_default=True, help="false-alarms: length.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes  [all cores]")
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown, as docs/quality.md has them.")
 @json_option
 @errors_end_the_command
 def command(
-    name: str, directory: Path | None, ablation: bool, assets: int, weeks: float, workers: int | None, as_json: bool
+    name: str,
+    directory: Path | None,
+    ablation: bool,
+    assets: int,
+    weeks: float,
+    workers: int | None,
+    markdown: bool,
+    as_json: bool,
 ) -> None:
     """Measure the detectors on a public data set, by its own protocol.
 
@@ -67,7 +75,7 @@ def command(
     if as_json:
         print_json({"benchmark": name, **report.json, "notes": report.notes, "seconds": seconds})
     else:
-        _tell(report, seconds)
+        _tell(report, seconds, _print_markdown if markdown else _print_table)
 
 
 @contextmanager
@@ -88,12 +96,12 @@ def _progress(*, hidden: bool) -> Iterator[Progress]:
         yield show
 
 
-def _tell(report: Report, seconds: float) -> None:
+def _tell(report: Report, seconds: float, print_table: Callable[[Table], None]) -> None:
     """The report as a person reads it."""
     click.echo(report.title)
     for table in report.tables:
         click.echo(f"\n{table.title}")
-        _print_table(table)
+        print_table(table)
         if table.note:
             click.echo(f"\n{table.note}")
     for note in report.notes:
@@ -113,6 +121,13 @@ def _print_table(table: Table) -> None:
     for row in table.rows:
         grid.add_row(*map(_cell, row))
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False, highlight=False).print(grid)
+
+
+def _print_markdown(table: Table) -> None:
+    """The same as a Markdown table."""
+    click.echo("")
+    for cells in (table.columns, ["---", *["--:"] * (len(table.columns) - 1)], *table.rows):
+        click.echo(f"| {' | '.join(map(_cell, cells))} |")
 
 
 def _cell(value: Cell) -> str:
