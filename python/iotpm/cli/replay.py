@@ -43,6 +43,11 @@ _SEVERITIES: Final = ("critical", "high", "medium", "low")
 @click.option("--time-column", help="Column of times.  [default: found]")
 @click.option("--time-format", help="How times read, as strptime, such as '%d/%m/%Y %H:%M'.  [default: found]")
 @click.option("--rate-hz", type=float, help="Rows have no times: they come at this rate.")
+@click.option(
+    "--frame", "frame_s", type=float, metavar="SECONDS",
+    help="Waveforms are cut into frames of this length; 0: rows are single readings.  [default: 1]",
+)  # fmt: skip
+@click.option("--unit", help="UCUM unit of a waveform, such as m/s2 or [g], where the file has none.")
 @click.option("--start-time", metavar="TIME", help="Time of the first row with --rate-hz.  [default: 2000-01-01]")
 @click.option(
     "--value-column", "value_columns", multiple=True, help="Column of values; may be repeated.  [default: all]"
@@ -58,10 +63,11 @@ _SEVERITIES: Final = ("critical", "high", "medium", "low")
 @json_option
 @errors_end_the_command
 def command(path: Path, **told: Any) -> None:
-    """Replay CSV, Parquet or NDJSON files through a stream or straight into an engine.
+    """Replay CSV, Parquet, NDJSON or waveform files through a stream or straight into an engine.
 
     The files are checked first and then run in virtual time: their own times count, not the clock. Each file is one
-    asset. A second replay of the same file replaces the first; ask it later with `iotpm anomalies --data-dir ...`.
+    asset. Waveforms (.mat, .npz, .npy, .wav, and CSV at more than 100 rows a second) become frames. A second replay of
+    the same file replaces the first; ask it later with `iotpm anomalies --data-dir ...`.
     """
     from iotpm import logs
 
@@ -84,7 +90,8 @@ def command(path: Path, **told: Any) -> None:
 def _open(path: Path, told: dict[str, Any]) -> Source:
     from iotpm.replay import open_source
 
-    keys = ("time_column", "time_format", "signal_column", "rate_hz", "exclude", "site", "asset", "encoding")
+    keys = ("time_column", "time_format", "signal_column", "rate_hz", "exclude", "site", "asset", "encoding",
+            "frame_s", "unit")  # fmt: skip
     separator = "\t" if told["separator"] in ("tab", "\\t") else told["separator"]
     start_us = _moment_us(told["start_time"], "--start-time")
     values = told["value_columns"] or None
@@ -289,12 +296,13 @@ def _worst_first(row: dict[str, Any]) -> tuple[int, float, int]:
 
 def _lines(account: dict[str, Any]) -> Iterator[str]:
     yield (
-        f"{show(account['readings'])} readings, {_count(account['signals'], 'signal')}, "
+        f"{_amount(account)}, {_count(account['signals'], 'signal')}, "
         f"{_count(account['files'], 'file')}, "
         f"{show(account['first'])} to {show(account['last'])} UTC, "
         f"in {account['seconds']:.2f} s ({show(account['readings_per_s'])}/s)"
     )
-    yield f"{show(account['windows'])} windows, {show(account['stored'])} readings accepted; {_odd(account)}"
+    accepted = "" if account["readings"] == account["frames"] else f", {show(account['stored'])} readings accepted"
+    yield f"{show(account['windows'])} windows{accepted}; {_odd(account)}"
     kinds = ", ".join(f"{show(count)} {kind}" for kind, count in account["by_kind"].items())
     severities = ", ".join(f"{show(count)} {name}" for name, count in account["by_severity"].items())
     number = account["anomalies"]
@@ -302,6 +310,12 @@ def _lines(account: dict[str, Any]) -> Iterator[str]:
     if len(account["by_signal"]) > 1:
         most = list(account["by_signal"].items())[:5]
         yield "most from " + ", ".join(f"{name} ({show(count)})" for name, count in most)
+
+
+def _amount(account: dict[str, Any]) -> str:
+    frames, readings = account["frames"], account["readings"] - account["frames"]
+    parts = [(readings, "reading")] if readings or not frames else []
+    return ", ".join(_count(number, thing) for number, thing in (*parts, *([(frames, "frame")] if frames else [])))
 
 
 def _count(number: int, thing: str) -> str:

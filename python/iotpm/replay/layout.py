@@ -31,6 +31,10 @@ class Options:
     encoding: str | None = None
     site: str = "replay"
     asset: str | None = None
+    frame_s: float | None = None
+    """Length of the frames that waveforms are cut into; 0 takes the rows of a table as single readings."""
+    unit: str | None = None
+    """Unit of waveforms, where the file does not say."""
 
 
 @dataclass(slots=True)

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain, pairwise
-from statistics import median
 from typing import Final
 
 import numpy as np
 
 from .. import subjects
 from ..virtual import Messages
+from .frames import FrameFile
 from .source import Rows, Source
-from .summary import FIRST_INTERVALS
+from .ticks import Ticks
 from .times import MICROSECONDS_BELOW, MILLISECONDS_BELOW, rfc3339
 
 MAX_READINGS: Final = 1_000
@@ -39,7 +38,10 @@ def replay_messages(
     read.
     """
     for file in source.files:
-        yield from _file_messages(file.batches(), names, start_us, idle_timeout_s)
+        if isinstance(file, FrameFile):
+            yield from file.messages(names, start_us, idle_timeout_s)
+        else:
+            yield from _file_messages(file.batches(), names, start_us, idle_timeout_s)
 
 
 def _file_messages(
@@ -63,45 +65,6 @@ def _from(rows: Rows, start_us: int | None) -> Rows:
     keep = rows.times_us >= start_us
     raw = None if rows.raw is None else [r for r, kept in zip(rows.raw, keep.tolist(), strict=True) if kept]
     return Rows(rows.site, rows.assets, rows.signals, rows.index[keep], rows.times_us[keep], rows.values[keep], raw)
-
-
-@dataclass(slots=True)
-class Ticks:
-    """The ticks of one file; see the module for the rule."""
-
-    period_us: int
-    horizon_us: int
-    next_us: int
-    now_us: int
-    """Stream time so far."""
-
-    @classmethod
-    def of(cls, rows: Rows, idle_timeout_s: float = 0.0) -> Ticks:
-        """Period and horizon from the first batch of a file."""
-        typical = [_typical_us(rows.times_us[rows.index == signal]) for signal in np.unique(rows.index)]
-        known = [interval_us for interval_us in typical if interval_us > 0] or [0]
-        period_us, first_us = max(1_000_000, int(min(known))), int(rows.times_us[0])
-        idle_us = max(30e6, 10.0 * max(known), idle_timeout_s * 1e6)
-        return cls(period_us, int(1.5 * idle_us) + 2 * period_us, first_us + period_us, first_us)
-
-    def advance(self, time_us: int) -> list[int]:
-        """Takes stream time on to a message's event time; returns the times of the ticks that come before it."""
-        due: list[int] = []
-        if time_us >= self.next_us:
-            last_us = self.next_us + (time_us - self.next_us) // self.period_us * self.period_us
-            end_us = min(last_us, max(self.next_us, self.now_us + self.horizon_us))
-            due = list(range(self.next_us, end_us + 1, self.period_us))
-            if due[-1] < last_us:
-                due.append(last_us)
-            self.next_us = last_us + self.period_us
-        self.now_us = max(self.now_us, time_us)
-        return due
-
-
-def _typical_us(times_us: np.typing.NDArray[np.int64]) -> float:
-    intervals = np.diff(times_us[: 4 * FIRST_INTERVALS])
-    positive = intervals[intervals > 0][:FIRST_INTERVALS]
-    return median(positive.tolist()) if len(positive) else 0.0
 
 
 class _Writer:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SourceError
+from .frames import WAVEFORM_SUFFIXES, FrameFile, holds_waveforms
 from .layout import Layout, Options, find_layout
 from .ndjson import NdjsonFile
 from .summary import Summary
@@ -22,7 +23,7 @@ from .times import number, time_us
 BATCH_READINGS: Final = 8_192
 
 _CSV, _PARQUET, _NDJSON = (".csv", ".tsv", ".txt"), (".parquet", ".pq"), (".ndjson", ".jsonl")
-SUFFIXES: Final = (*_CSV, *_PARQUET, *_NDJSON)
+SUFFIXES: Final = (*_CSV, *_PARQUET, *_NDJSON, *WAVEFORM_SUFFIXES)
 
 
 @dataclass(slots=True)
@@ -184,18 +185,24 @@ class SourceFile:
         """Batches of readings in file order, about `BATCH_READINGS` each; may be called again."""
         return self._reader.batches()
 
+    def summarise(self, summary: Summary) -> None:
+        """Counts the readings."""
+        for rows in self.batches():
+            summary.add(rows.names, rows.index, rows.times_us, rows.values)
+
 
 @dataclass(slots=True)
 class Source:
     """One or several files, one asset each; files come one after another in the order of their names."""
 
-    files: list[SourceFile]
+    files: list[SourceFile | FrameFile]
     notes: list[str]
     """What was guessed or left out, each with its file; never silent."""
 
     def __iter__(self) -> Iterator[Rows]:
         for file in self.files:
-            yield from file.batches()
+            if isinstance(file, SourceFile):
+                yield from file.batches()
 
     @property
     def bytes(self) -> int:
@@ -207,8 +214,7 @@ class Source:
         summary = Summary()
         for file in self.files:
             summary.begin_file()
-            for rows in file.batches():
-                summary.add(rows.names, rows.index, rows.times_us, rows.values)
+            file.summarise(summary)
         return summary
 
 
@@ -226,22 +232,28 @@ def open_source(
     rate_hz: float | None = None,
     start_us: int | None = None,
     encoding: str | None = None,
+    frame_s: float | None = None,
+    unit: str | None = None,
 ) -> Source:
-    """Opens a CSV, Parquet or NDJSON file, or a directory of them, for a replay.
+    """Opens a CSV, Parquet or NDJSON file, one of waveforms, or a directory of them, for a replay.
 
     Columns and separator are found from names and the first rows unless told; what was guessed is in `Source.notes`.
     `rate_hz` makes the times of rows that have none, from `start_us` on. The site is `replay` and the asset a file's
-    stem unless told. Raises SourceError naming file, line or column, value and the way out.
+    stem unless told. Waveforms (.mat, .npz, .npy, .wav, and a CSV of more than 100 rows a second) are cut into frames
+    of `frame_s`, 1 s unless told; 0 keeps the rows of a CSV as readings. `unit` is theirs. Raises SourceError naming
+    file, line or column, value and the way out.
     """
     if rate_hz is not None and not (math.isfinite(rate_hz) and rate_hz > 0):
         raise SourceError(f"--rate-hz {rate_hz}: must be a finite number above 0")
+    if frame_s is not None and not 0 <= frame_s <= 3600:
+        raise SourceError(f"--frame {frame_s}: must be seconds from 0 to 3600")
     told = tuple(value_columns) if value_columns is not None else None
     options = Options(time_column, time_format, told, signal_column, separator, tuple(exclude), rate_hz)
-    options = replace(options, encoding=encoding, site=site or options.site, asset=asset)
+    options = replace(options, encoding=encoding, site=site or options.site, asset=asset, frame_s=frame_s, unit=unit)
     if start_us is not None:
         options = replace(options, start_us=start_us)
     paths, notes = _files_at(Path(path), asset)
-    files = [SourceFile(file, options) for file in paths]
+    files = [FrameFile(p, options) if holds_waveforms(p, options) else SourceFile(p, options) for p in paths]
     return Source(files, notes + [f"{file.path}: {note}" for file in files for note in file.notes])
 
 

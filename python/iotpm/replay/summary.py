@@ -34,6 +34,9 @@ class Summary:
     """Counts over a source."""
 
     readings: int = 0
+    """Readings, and frames of waveforms."""
+    frames: int = 0
+    """Frames among them."""
     first_us: int | None = None
     last_us: int | None = None
     gaps: int = 0
@@ -84,6 +87,12 @@ class Summary:
         for signal in np.unique(index).tolist():
             self._add_signal(names[signal], times_us[index == signal].tolist())
 
+    def add_frames(self, name: str, starts_us: npt.NDArray[np.int64]) -> None:
+        """Takes the frames of a signal by their starts [n]."""
+        self.frames += len(starts_us)
+        index = np.zeros(len(starts_us), dtype=np.int32)
+        self.add([name], index, starts_us, np.zeros(len(starts_us)))
+
     def _add_signal(self, name: str, times_us: list[int]) -> None:
         state = self._signals.setdefault(name, _Signal())
         for at_us in times_us:
@@ -104,6 +113,7 @@ class Summary:
         return {
             "files": self.files,
             "readings": self.readings,
+            "frames": self.frames,
             "signals": self.signals,
             "span_s": self.span_s,
             "typical_interval_s": self.typical_interval_s,

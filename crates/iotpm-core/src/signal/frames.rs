@@ -90,7 +90,7 @@ impl SignalState {
         scratch.values.clear();
         scratch.values.extend(frame.samples.iter().map(|sample| f64::from(*sample)));
         let window = WindowFeatures::compute(&scratch.values, Some(frame.rate_hz), &mut scratch.features);
-        let vibration = scratch.analysis.of_frame(&scratch.values, frame, &window, &settings.template);
+        let vibration = scratch.analysis.of_frame(&scratch.values, frame, settings);
         let end_us = frame.start_us.saturating_add(length_us(frame));
         self.keep_window(frame.start_us, end_us, window);
         let score = self.score_frame(frame, &window, &vibration, run);

@@ -18,9 +18,11 @@ pub struct VibrationFeatures {
 impl VibrationFeatures {
     /// Names, in the order of the table `vibration`.
     ///
-    /// `peak` is `max |x|`; shape, impulse and clearance factor, zero crossings a second and Hjorth parameters as in
-    /// [`crate::features::time`]; `velocity_rms` in mm/s; `envelope_*` of the envelope in the configured band;
-    /// `shaft`, `bpfo`, `bpfi`, `bsf`, `ftf` are amplitudes of the envelope's spectrum at those frequencies.
+    /// Peak, factors and Hjorth parameters are those of [`WaveformFeatures`](crate::vibration::WaveformFeatures), zero
+    /// crossings are counted per second; `velocity_rms` is [`velocity_rms`](crate::vibration::velocity_rms) in mm/s, 10 to
+    /// 1000 Hz; `envelope_*` are root mean square, peak and excess kurtosis of the
+    /// [`envelope`](crate::vibration::envelope) of the configured band; `shaft`, `bpfo`, `bpfi`, `bsf`, `ftf` are the
+    /// greatest amplitudes of the envelope's spectrum within 2 % of those frequencies (of a ball: of twice its spin).
     pub const NAMES: [&'static str; 16] = [
         "peak",
         "shape_factor",
@@ -39,12 +41,6 @@ impl VibrationFeatures {
         "bsf",
         "ftf",
     ];
-
-    /// Nothing is known yet.
-    #[must_use]
-    pub fn undefined() -> Self {
-        Self { values: [f64::NAN; 16], bands: Vec::new() }
-    }
 
     /// Value of a feature; `None` if there is none of that name.
     #[must_use]

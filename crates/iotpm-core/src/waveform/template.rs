@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::FrameFeature;
-use crate::{Result, Template, settings::Settings, template::require};
+use crate::{Result, Template, settings::Settings, template::require, vibration::FrequencyBand};
 
 /// Waveforms of the signals of a template: what is computed, scored and kept of a frame.
 ///
@@ -127,6 +127,20 @@ impl FrameSettings {
             without_limits: Settings { limits: None, ..with_limits.clone() },
             with_limits,
         }
+    }
+
+    /// The band whose envelope is taken at a sample rate.
+    pub fn envelope_band(&self, rate_hz: f64) -> FrequencyBand {
+        let low_hz = self.template.envelope_low_hz.unwrap_or(rate_hz / 8.0);
+        FrequencyBand { low_hz, high_hz: self.template.envelope_high_hz.unwrap_or(0.45 * rate_hz) }
+    }
+
+    /// Frequencies of the shaft, the outer and the inner race, a ball's strikes (twice its spin) and the cage, where the
+    /// template tells them.
+    pub fn lines_hz(&self) -> [Option<f64>; 5] {
+        let t = &self.template;
+        let orders = [Some(1.0), t.bpfo, t.bpfi, t.bsf.map(|bsf| 2.0 * bsf), t.ftf];
+        orders.map(|order| t.speed_hz.zip(order).map(|(speed_hz, order)| speed_hz * order))
     }
 
     /// Settings of the series of a feature.
