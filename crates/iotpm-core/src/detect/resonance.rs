@@ -27,6 +27,9 @@ const LOWER_STEP: f64 = 0.19;
 /// Blocks without an alarm after which the next one may follow; before, its match must be worse than the last one's.
 const QUIET_BLOCKS: u32 = 12;
 const WORSE_SHARE: f64 = 0.7;
+/// What a match must lack to the lower vigilance: a shape just below it is learned and not told. With it, any upper
+/// vigilance from .85 to .97 finds the same.
+const MARGIN: f64 = 0.1;
 
 type Pattern = [f64; FEATURES];
 
@@ -234,7 +237,7 @@ impl Resonance {
         self.blocks.shrink_to(BLOCKS + 1);
     }
 
-    /// Best match, and whether the pattern resonates. Every category at or above the upper vigilance shrinks to what it
+    /// Best match, and whether the pattern resonates or nearly does. Every category at or above the upper vigilance shrinks to what it
     /// shares with the pattern; if none does, the pattern is a category of its own.
     fn learn(&mut self, x: &Pattern) -> (f64, bool) {
         self.learned += 1;
@@ -249,7 +252,7 @@ impl Resonance {
         if !known {
             self.add(x);
         }
-        (best, known || best >= self.lower)
+        (best, known || best > self.lower - MARGIN)
     }
 
     fn add(&mut self, x: &Pattern) {
