@@ -2,15 +2,17 @@
 //!
 //! Integration lifts what is slow, so the low end decides. Two ways, for two purposes:
 //!
-//! - [`velocity`], the waveform. A transform takes its block as one period of an endless signal; where the end does not
-//!   meet the start there is a step, which integration smears over the block. So the block is continued at either end by
-//!   its odd reflection (`2 x[0] - x[i]`, as `scipy.signal.filtfilt` does; level and slope stay continuous) for four
-//!   periods of the cut-off, and a smooth zero-phase high-pass, the squared magnitude of a Butterworth filter, keeps what
-//!   remains of the ends from reaching far in.
+//! - [`velocity`], the waveform. A transform takes its block as one period of an endless signal; velocity would have to
+//!   end as it began. So the mean goes and zeros follow for four periods of the cut-off, in which velocity stands still,
+//!   and a smooth zero-phase high-pass, the squared magnitude of a Butterworth filter, brings it back. What is left is
+//!   the unknown velocity at either end: of a sine up to half of its height there, 2 % of it a period of the cut-off
+//!   further in, 0.2 % after two (order 4). Continuing the block by reflections is worse: the odd one, as
+//!   `scipy.signal.filtfilt` has it, moves the mean acceleration at the ends.
 //! - [`velocity_rms`], the number for ISO 20816. By Parseval it needs no waveform: the Hann-weighted power spectrum of the
 //!   block, each line over `(2 pi f)^2`, summed over the band. The window takes the step out, its loss of power is made
-//!   good by its square sum, and the limits of the band are sharp. For a steady sine inside the band it is exact to what
-//!   leaks past the limits; of what changes within the block the middle counts more.
+//!   good by its square sum, and the limits of the band are sharp. A sine on line `k` spreads over its neighbours, of
+//!   which the slower weighs more: it reads `0.5 / k^2` high (0.13 % at 20 Hz in a block of a second, 0.005 % at 100 Hz).
+//!   Of what changes within the block the middle counts more.
 //!
 //! ISO 2954 and ISO 20816-1, 10 to 1000 Hz; integration by transform: Brandt, Noise and Vibration Analysis (2011),
 //! section 3.4.
@@ -19,7 +21,7 @@ use std::f64::consts::TAU;
 
 use realfft::num_complex::Complex;
 
-use super::FrequencyBand;
+use super::{FrequencyBand, welch::Detrend};
 use crate::{
     Result,
     spectrum::{Scaling, SpectrumPlanner, Window, check, fast_length, invalid},
@@ -52,8 +54,8 @@ impl HighPass {
     }
 }
 
-/// Periods of the cut-off by which a block is continued at either end.
-const REFLECTED_PERIODS: f64 = 4.0;
+/// Periods of the cut-off for which zeros follow a block, at most as many as it has samples.
+const QUIET_PERIODS: f64 = 4.0;
 
 /// Velocity of acceleration `x` into `v`, as many samples, in the unit of `x` times a second.
 ///
@@ -69,27 +71,18 @@ pub fn velocity(
 ) -> Result<()> {
     check(x, rate_hz)?;
     high_pass.check(rate_hz)?;
-    let margin = (REFLECTED_PERIODS * rate_hz / high_pass.cutoff_hz).ceil().min((x.len() - 1) as f64) as usize;
-    let mut samples = reflected(x, margin, 2 * fast_length(x.len().div_ceil(2) + margin));
+    let quiet = (QUIET_PERIODS * rate_hz / high_pass.cutoff_hz).ceil().min(x.len() as f64) as usize;
+    let n = 2 * fast_length((x.len() + quiet).div_ceil(2));
     let mut lines = Vec::new();
-    planner.forward(&mut samples, &mut lines)?;
-    integrate(&mut lines, rate_hz / samples.len() as f64, high_pass);
-    let n = samples.len() as f64;
-    planner.inverse(&mut lines, &mut samples)?;
     v.clear();
-    v.extend(samples[margin..margin + x.len()].iter().map(|v| v / n));
+    v.extend(Detrend::Constant.residuals(x));
+    v.resize(n, 0.0);
+    planner.forward(v, &mut lines)?;
+    integrate(&mut lines, rate_hz / n as f64, high_pass);
+    planner.inverse(&mut lines, v)?;
+    v.truncate(x.len());
+    v.iter_mut().for_each(|v| *v /= n as f64);
     Ok(())
-}
-
-/// `x` from `margin` on, continued to `length` samples by its odd reflections about the first and last sample.
-fn reflected(x: &[f64], margin: usize, length: usize) -> Vec<f64> {
-    let last = x.len() - 1;
-    let at = |i: usize| match i.checked_sub(margin) {
-        None => 2.0 * x[0] - x[margin - i],
-        Some(i) if i <= last => x[i],
-        Some(i) => 2.0 * x[last] - x[last.saturating_sub(i - last)],
-    };
-    (0..length).map(at).collect()
 }
 
 fn integrate(lines: &mut [Complex<f64>], spacing_hz: f64, high_pass: HighPass) {
