@@ -40,6 +40,7 @@ class _Benchmarks(click.ParamType[str]):
 @click.option("--ablation", is_flag=True, help="Also a row for the default without each of its parts.")
 @click.option("--assets", type=click.IntRange(min=1), default=100, show_default=True, help="false-alarms: assets.")
 @click.option("--weeks", type=click.FloatRange(min=0.25), default=4.0, show_default=True, help="false-alarms: length.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="cwru, ims, pronostia: page of figures.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes  [all cores]")
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown, as docs/quality.md has them.")
 @json_option
@@ -50,6 +51,7 @@ def command(
     ablation: bool,
     assets: int,
     weeks: float,
+    html: Path | None,
     workers: int | None,
     markdown: bool,
     as_json: bool,
@@ -69,7 +71,7 @@ def command(
     began = time.perf_counter()
     with _progress(hidden=as_json) as progress:
         settings: dict[str, Any] = {} if workers is None else {"workers": workers}
-        options = Options(ablation=ablation, progress=progress, assets=assets, weeks=weeks, **settings)
+        options = Options(ablation=ablation, progress=progress, assets=assets, weeks=weeks, html=html, **settings)
         report = measured.run(directory or Path(), options)
     seconds = round(time.perf_counter() - began, 1)
     if as_json:

@@ -24,6 +24,9 @@ BENCHMARKS: dict[str, str] = {
     "tep": "iotpm.evaluate.tep",
     "smd": "iotpm.evaluate.smd",
     "asd": "iotpm.evaluate.asd",
+    "cwru": "iotpm.evaluate.cwru",
+    "ims": "iotpm.evaluate.ims",
+    "pronostia": "iotpm.evaluate.pronostia",
     "false-alarms": "iotpm.evaluate.false_alarms",
 }
 """Name on the command line -> module with `LAYOUT` and `run`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -55,6 +56,8 @@ class Options:
     ablation: bool = False
     """Also a row for the default configuration without each of its detectors."""
     progress: Progress = _silent
+    html: Path | None = None
+    """Where to write a page of figures, of the benchmarks that have some: cwru, ims, pronostia."""
     assets: int = 100
     """Simulated assets; only for benchmarks that need no data."""
     weeks: float = 4.0
