@@ -36,7 +36,7 @@ def run(directory: Path, options: Options) -> Report:
     trends = [trend for path in found for trend in read(path)]
     if options.html is not None:
         run_to_failure.page(options.html, "IMS", trends)
-    tables = [run_to_failure.limits_table("IMS", trends), run_to_failure.table("IMS", trends)]
+    tables = [run_to_failure.changes_table("IMS", trends), run_to_failure.table("IMS", trends)]
     notes = ["the files hold mean absolute amplitudes only: no waveforms, so no element is diagnosed"]
     return Report(f"IMS, {len(found)} runs", tables, run_to_failure.json(trends), notes)
 
@@ -58,10 +58,12 @@ def read(path: Path) -> list[Trend]:
     bearings = dict.fromkeys(match[0] for name in sensors if (match := re.match(r"Bearing \d+", name)))
     if not bearings:
         raise SourceError(f"{path} has no column 'Bearing ..': it has {', '.join(table)}")
+    values = {name: files.numbers(path, table, name) for name in sensors if name.startswith("Bearing ")}
+    shared = run_to_failure.shared_ratio(list(values.values()), len(bearings))
     number = _number(path)
     return [
         Trend(f"set {number}", bearing, bearing in _FAILED[number], hours,
-              {name: files.numbers(path, table, name) for name in sensors if name.startswith(bearing)})
+              {name: amplitude for name, amplitude in values.items() if re.match(rf"{bearing}\b", name)}, shared)
         for bearing in bearings
     ]  # fmt: skip
 

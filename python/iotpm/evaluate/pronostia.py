@@ -41,7 +41,7 @@ def run(directory: Path, options: Options) -> Report:
     trends = options.map(read, found, "PRONOSTIA")
     if options.html is not None:
         run_to_failure.page(options.html, "PRONOSTIA", trends)
-    tables = [run_to_failure.limits_table("PRONOSTIA", trends), run_to_failure.table("PRONOSTIA", trends)]
+    tables = [run_to_failure.changes_table("PRONOSTIA", trends), run_to_failure.table("PRONOSTIA", trends)]
     notes = ["every bearing failed: there is no healthy one to raise a false alarm"]
     return Report(f"PRONOSTIA, {len(found)} runs", tables, run_to_failure.json(trends), notes)
 
