@@ -8,11 +8,15 @@ __all__ = [
     "Chunk",
     "DataPlane",
     "Engine",
+    "HealthyTail",
     "LoadGenerator",
+    "MultivariateModel",
+    "MultivariateScorer",
     "Output",
     "Publisher",
     "SeriesScorer",
     "Table",
+    "align_frames",
     "amplitude_spectrum",
     "band_rms",
     "bearing_diagnose",
@@ -26,12 +30,16 @@ __all__ = [
     "drain_only",
     "envelope",
     "feature_names",
+    "isolation_scores",
     "kurtogram",
+    "ledoit_wolf",
     "message_hash",
     "modified_z",
+    "principal_axes",
     "psd",
     "ranking_level",
     "record_filter",
+    "robust_distances",
     "series_detectors",
     "severity_zone",
     "spectrum_band",
@@ -297,3 +305,70 @@ class SeriesScorer:
 def ranking_level(scores: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def record_filter(scores: NDArray[np.float64], recent: int) -> NDArray[np.float64]: ...
 def series_detectors() -> list[str]: ...
+
+@final
+class MultivariateModel:
+    @staticmethod
+    def fit(
+        rows: NDArray[np.float64],
+        method: str,
+        false_alarm_rate: float,
+        energy: bool,
+        clean: bool,
+        seed: int,
+        resolution: Sequence[float],
+    ) -> MultivariateModel: ...
+    @staticmethod
+    def from_bytes(blob: bytes) -> MultivariateModel: ...
+    def to_bytes(self) -> bytes: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def channels(self) -> list[str]: ...
+    @property
+    def limits(self) -> list[float]: ...
+    @property
+    def training_rows(self) -> int: ...
+    @property
+    def cleaned_rows(self) -> int: ...
+    @property
+    def maturity(self) -> str: ...
+
+@final
+class MultivariateScorer:
+    def __new__(cls, model: MultivariateModel, state: bytes | None = None) -> MultivariateScorer: ...
+    def score(self, rows: NDArray[np.float64]) -> NDArray[np.float64]: ...
+    def explain(
+        self, row: NDArray[np.float64]
+    ) -> tuple[str, float, list[tuple[int, float, float, float, float, int]], list[int]]: ...
+    def state(self) -> bytes: ...
+
+@final
+class HealthyTail:
+    def __new__(
+        cls,
+        healthy: NDArray[np.float64],
+        tail_share: float,
+        run_gap: int,
+        confidence: float,
+        effect_min: float,
+        seed: int,
+    ) -> HealthyTail: ...
+    def threshold(self, alarms: float, rows: float) -> tuple[float, float, float, bool]: ...
+    def expected_alarms(self, threshold: float, rows: float) -> float: ...
+    @property
+    def parameters(self) -> tuple[float, float, float, int, int]: ...
+
+def align_frames(
+    columns: int,
+    period_us: int,
+    age_max_us: int,
+    lateness_us: int,
+    readings: tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.float64]],
+) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[int, int, int]]: ...
+def ledoit_wolf(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]: ...
+def robust_distances(rows: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def principal_axes(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def isolation_scores(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]: ...

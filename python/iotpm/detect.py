@@ -12,6 +12,7 @@ import numpy as np
 
 from iotpm import _core
 from iotpm.errors import InputError
+from iotpm.multivariate import Explanation, Multivariate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_DETECTORS",
     "WARM_UP_READINGS",
+    "Explanation",
+    "Multivariate",
     "SeriesScorer",
     "modified_z",
     "ranking_level",

@@ -11,6 +11,7 @@ mod features;
 mod input;
 mod load;
 mod machine;
+mod multivariate;
 mod output;
 mod plane;
 mod publisher;
@@ -35,6 +36,10 @@ mod _core {
         features::{feature_names, modified_z, psd, window_features},
         load::LoadGenerator,
         machine::{band_rms, bearing_diagnose, bearing_elements, bearing_orders, severity_zone, unit_conversion},
+        multivariate::{
+            HealthyTail, MultivariateModel, MultivariateScorer, align_frames, isolation_scores, ledoit_wolf,
+            principal_axes, robust_distances,
+        },
         output::Output,
         plane::{Chunk, DataPlane, drain_only},
         publisher::Publisher,
