@@ -54,7 +54,7 @@ def read(path: Path) -> Trend:
     """
     snapshots = _snapshots(path)
     hours = np.arange(len(snapshots)) * SNAPSHOT_S / 3600
-    channels = {name: features.time_domain(snapshots[:, :, at])["rms"] / 1000 for at, name in enumerate(SENSORS)}
+    channels = {name: features.time_domain(snapshots[:, :, at]).rms / 1000 for at, name in enumerate(SENSORS)}
     match = re.search(r"Bearing\d+_\d+", path.stem)
     return Trend(match[0] if match else path.stem, "bearing", True, hours, channels)
 

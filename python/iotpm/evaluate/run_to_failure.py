@@ -38,8 +38,8 @@ OTHER_CHANGES = (0.1, 0.5, 1.0)
 COLUMNS = ("run", "bearing", "failed", "first alarm h", "run h", "lead h", "lead % of run", "greatest score")
 NOTE = (
     f"Baseline: median of the first {BASELINE} snapshots. Score: growth of the median of the last {SMOOTHED} over it, "
-    f"among its peers, over the greater of {CHANGE:.0%} and {SCATTER:g} deviations of the baseline; alarm at 1. Lead: from "
-    "the first alarm to the end of the run. Causal, one setting for all; control: an alarm as soon as the baseline ends."
+    f"among its peers, over the greater of {CHANGE:.0%} and {SCATTER:g} deviations of the baseline; alarm at 1. Lead: "
+    "from the first alarm to the end of the run. Causal, one setting for all; control: alarm as the baseline ends."
 )
 
 
