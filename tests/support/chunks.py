@@ -27,7 +27,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "windows": {
         "signal": pl.UInt32, "start": TIME, "end": TIME, "segment": pl.UInt32, "n": pl.UInt32, "truncated": pl.UInt32,
         **dict.fromkeys(FEATURES, pl.Float64),
-        "score": pl.Float64, "maturity": pl.UInt8, "seq": pl.UInt64,
+        "score": pl.Float64, "maturity": pl.UInt8, "state": pl.String, "speed": pl.Float64, "load": pl.Float64,
+        "seq": pl.UInt64,
     },
     "waveforms": {
         "signal": pl.UInt32, "start": TIME, "rate_hz": pl.Float64, "scale": pl.Float64, "samples": pl.List(pl.Float32),
@@ -38,7 +39,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "detector": pl.String, "kind": pl.String, "revision": pl.UInt32, "state": pl.String, "severity": pl.String,
         "start": TIME, "time": TIME, "end": TIME, "peak_time": TIME, "peak_score": pl.Float64, "peak_value": pl.Float64,
         "score": pl.Float64, "value": pl.Float64, "expected": pl.Float64, "direction": pl.Int8, "maturity": pl.String,
-        "seq": pl.UInt64, "position": pl.UInt32,
+        "failure_mode": pl.String, "seq": pl.UInt64, "position": pl.UInt32,
     },
     "outbox": {
         "outbox_seq": pl.UInt64, "seq": pl.UInt64, "subject": pl.String, "payload": pl.String, "cause_time": TIME,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::{
     Barrier, BarrierKind, Batch, CoreError, Maturity, NewSignal, Output, Reading, Result, SignalId, Templates,
     grouping::Grouping,
+    operating::Coupling,
     prefetch::prefetch,
     settings::Settings,
-    signal::{Run, Scratch, SignalState},
+    signal::{Run, Scratch, SignalState, is_future},
 };
 
 /// Settings of an engine that do not change results.
@@ -74,6 +75,8 @@ pub struct Engine {
     template_of: Vec<usize>,
     /// Stream time after which each signal is idle: side by side, so that a tick reads little memory.
     idle_deadlines_us: Vec<i64>,
+    /// Who tells whom of the machine's state; only where a template asks for it.
+    coupling: Option<Box<Coupling>>,
     grouping: Grouping,
     scratch: Scratch,
 }
@@ -82,8 +85,10 @@ impl Engine {
     /// An engine without signals.
     #[must_use]
     pub fn new(templates: Arc<Templates>, options: EngineOptions) -> Self {
+        let settings = settings_of(&templates);
         Self {
-            settings: settings_of(&templates),
+            coupling: coupling_of(&settings),
+            settings,
             templates,
             options,
             places: Vec::new(),
@@ -131,6 +136,9 @@ impl Engine {
         self.places[id] = self.signals.len() as u32;
         self.idle_deadlines_us.push(state.idle_deadline_us(&self.settings[template]));
         self.template_of.push(template);
+        if let Some(coupling) = &mut self.coupling {
+            coupling.add(state.name(), self.settings[template].state.as_deref());
+        }
         self.signals.push(state);
     }
 
@@ -153,6 +161,9 @@ impl Engine {
     /// Runs readings between two barriers, grouped by signal: signals do not see each other there, and a signal's state
     /// is then fetched from memory once, however its readings are interleaved with others.
     fn run_span(&mut self, readings: &[Reading], places: &[u32], output: &mut Output) {
+        if self.coupling.is_some() {
+            return self.run_coupled_span(readings, places, output);
+        }
         let mut grouping = std::mem::take(&mut self.grouping);
         let order = grouping.order(places, self.signals.len());
         for (at, &index) in order.iter().enumerate() {
@@ -161,6 +172,50 @@ impl Engine {
             self.visit(place, reading.sequence, reading.position, output, |signal, run| signal.arrive(reading, run));
         }
         self.grouping = grouping;
+    }
+
+    /// As [`Self::run_span`], where some signals tell others the state of their machine: what they tell is noted first
+    /// and handed over in the order of the messages.
+    fn run_coupled_span(&mut self, readings: &[Reading], places: &[u32], output: &mut Output) {
+        let (mut grouping, mut coupling) =
+            (std::mem::take(&mut self.grouping), self.coupling.take().unwrap_or_default());
+        self.note_facts(readings, places, &mut coupling);
+        for &index in grouping.order(places, self.signals.len()) {
+            let (reading, place) = (&readings[index as usize], places[index as usize]);
+            self.follow(place, reading.sequence, &mut coupling);
+            let act = |signal: &mut SignalState, run: &mut Run| signal.arrive(reading, run);
+            self.visit(place as usize, reading.sequence, reading.position, output, act);
+        }
+        coupling.end_span(|place, role, fact| {
+            let place = place as usize;
+            self.signals[place].learn(role, fact, &self.settings[self.template_of[place]]);
+        });
+        (self.grouping, self.coupling) = (grouping, Some(coupling));
+    }
+
+    fn note_facts(&self, readings: &[Reading], places: &[u32], coupling: &mut Coupling) {
+        for (reading, &place) in readings.iter().zip(places) {
+            if coupling.tells(place) {
+                let settings = &self.settings[self.template_of[place as usize]];
+                let usable = settings.judge(reading.value, reading.quality).is_usable();
+                if usable && !is_future(reading.time_us, reading.stream_time_us, settings) {
+                    coupling.note(place, reading);
+                }
+            }
+        }
+    }
+
+    /// Tells a signal what messages before its own told, if it has appeared before, and then what its own tells.
+    fn follow(&mut self, place: u32, sequence: u64, coupling: &mut Coupling) {
+        let signal = &mut self.signals[place as usize];
+        let settings = &self.settings[self.template_of[place as usize]];
+        let since = if signal.follows() { 0 } else { sequence };
+        signal.follow();
+        coupling.hand_over(place, sequence, |role, fact| {
+            if fact.sequence >= since {
+                signal.learn(role, fact, settings);
+            }
+        });
     }
 
     /// Asks for the states of the next signals: first the state itself, later what it points to.
@@ -196,6 +251,7 @@ impl Engine {
             BarrierKind::Configure(templates) => self.configure(Arc::clone(templates), barrier, output),
             BarrierKind::Waveform(frame) => {
                 let place = self.place(frame.signal)? as usize;
+                self.signals[place].follow();
                 self.visit(place, barrier.sequence, barrier.position, output, |s, run| s.take_waveform(frame, run));
             }
         }
@@ -219,10 +275,27 @@ impl Engine {
     }
 
     fn configure(&mut self, templates: Arc<Templates>, barrier: &Barrier, output: &mut Output) {
-        self.settings = settings_of(&templates);
-        self.template_of = self.signals.iter().map(|signal| templates.find(signal.name()).0).collect();
+        let before = std::mem::replace(&mut self.settings, settings_of(&templates));
+        let template_of = self.signals.iter().map(|signal| templates.find(signal.name()).0).collect();
+        let template_before = std::mem::replace(&mut self.template_of, template_of);
         self.templates = templates;
+        for (place, old) in template_before.into_iter().enumerate() {
+            let settings = &self.settings[self.template_of[place]];
+            if before[old].state != settings.state {
+                self.signals[place].restart_operating(settings);
+            }
+        }
+        self.couple();
         self.visit_all(barrier, output, SignalState::reconfigure);
+    }
+
+    fn couple(&mut self) {
+        self.coupling = coupling_of(&self.settings);
+        if let Some(coupling) = &mut self.coupling {
+            for (signal, template) in self.signals.iter().zip(&self.template_of) {
+                coupling.add(signal.name(), self.settings[*template].state.as_deref());
+            }
+        }
     }
 
     /// The state of every signal, in id order.
@@ -243,6 +316,7 @@ impl Engine {
                 .map_err(|error| invalid(&format!("state of signal '{}': {error}", stored.name)))?;
             let (index, _) = self.templates.find(&stored.name);
             state.set_name(stored.name);
+            state.fit_operating(&self.settings[index]);
             self.insert(state, index);
         }
         Ok(())
@@ -280,6 +354,11 @@ impl Engine {
 
 fn settings_of(templates: &Templates) -> Vec<Settings> {
     templates.iter().map(Settings::of).collect()
+}
+
+/// `None` where no template tells operating states.
+fn coupling_of(settings: &[Settings]) -> Option<Box<Coupling>> {
+    settings.iter().any(|settings| settings.state.is_some()).then(Box::default)
 }
 
 fn encode(signal: &SignalState) -> Result<SignalSnapshot> {

@@ -20,7 +20,9 @@ mod engine;
 mod error;
 pub mod features;
 mod grouping;
+mod machine;
 pub mod multivariate;
+mod operating;
 mod output;
 mod prefetch;
 mod reading;
@@ -39,6 +41,8 @@ pub use anomaly::{AnomalyKind, AnomalyRevision, AnomalyState, Detector, Maturity
 pub use batch::{Barrier, BarrierKind, Batch, NewSignal};
 pub use engine::{Engine, EngineOptions, SignalSnapshot, SignalStats};
 pub use error::{CoreError, Result};
+pub use machine::{BearingFacts, Machine, Mounting};
+pub use operating::{OperatingState, StateTemplate};
 pub use output::{
     Counters, LateReading, Output, ReadingRow, RejectReason, Rejected, ScoreRow, VibrationRow, WaveformRow, WindowRow,
 };

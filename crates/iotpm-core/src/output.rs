@@ -3,7 +3,7 @@
 use std::{ops::AddAssign, sync::Arc};
 
 use crate::{
-    AnomalyRevision, Detector, FrameFeature, Maturity, Quality, SignalId, VibrationFeatures, Waveform,
+    AnomalyRevision, Detector, FrameFeature, Maturity, OperatingState, Quality, SignalId, VibrationFeatures, Waveform,
     features::WindowFeatures,
 };
 
@@ -111,6 +111,12 @@ pub struct WindowRow {
     pub score: f64,
     /// Maturity at its end.
     pub maturity: Maturity,
+    /// What the machine did, if that is known: `running` only if it did nothing else, else the last other state.
+    pub state: Option<OperatingState>,
+    /// Its speed as last known before the window's end; NaN if unknown.
+    pub speed: f64,
+    /// Its load, likewise.
+    pub load: f64,
     /// The message that closed it.
     pub sequence: u64,
     /// Position within that message.
@@ -154,6 +160,8 @@ pub struct Counters {
     pub accepted: u64,
     /// Readings scored.
     pub scored: u64,
+    /// Usable readings that neither trained nor were scored because of the machine's operating state.
+    pub transient: u64,
     /// Duplicates of a reading still in reorder buffer or ring.
     pub duplicates: u64,
     /// Readings below the watermark.
@@ -190,6 +198,7 @@ impl AddAssign for Counters {
     fn add_assign(&mut self, other: Self) {
         self.accepted += other.accepted;
         self.scored += other.scored;
+        self.transient += other.transient;
         self.duplicates += other.duplicates;
         self.late += other.late;
         self.future += other.future;

@@ -1,6 +1,6 @@
 //! A template resolved to the numbers the hot path needs.
 
-use crate::{Limits, Quality, Template, waveform::FrameSettings};
+use crate::{Limits, Quality, Template, operating::StateSettings, waveform::FrameSettings};
 
 /// Shortest default window and default silence, microseconds.
 const DEFAULT_SPAN_US: i64 = 30_000_000;
@@ -37,6 +37,7 @@ pub(crate) struct Settings {
     pub max_ring: usize,
     /// What a waveform frame needs; absent only in the settings of a trend.
     pub frames: Option<Box<FrameSettings>>,
+    pub state: Option<Box<StateSettings>>,
 }
 
 impl Settings {
@@ -66,8 +67,10 @@ impl Settings {
             max_reorder: t.max_reorder,
             max_ring: t.max_ring,
             frames: None,
+            state: None,
         };
         settings.frames = Some(Box::new(FrameSettings::of(&t.waveform, &settings)));
+        settings.state = StateSettings::of(&t.state);
         settings
     }
 

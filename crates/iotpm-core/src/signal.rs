@@ -13,6 +13,7 @@ use crate::{
     alarm::{Alarm, Context, LatestWindow, Scored, Step},
     detect::BasicDetectors,
     features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
+    operating::{Conditions, Fact, Operating, Role},
     reorder::{Arrival, Reorder, Waiting},
     ring::{Ring, Slot},
     settings::Settings,
@@ -73,6 +74,8 @@ pub(crate) struct SignalState {
     latest_window: Option<LatestWindow>,
     /// Only of a signal that has waveforms.
     frames: Option<Box<Frames>>,
+    /// Where the template tells operating states.
+    operating: Option<Box<Operating>>,
     #[serde(skip)]
     name: Arc<str>,
     #[serde(skip)]
@@ -96,6 +99,7 @@ impl SignalState {
             alarm: Alarm::default(),
             latest_window: None,
             frames: None,
+            operating: settings.state.is_some().then(Box::default),
             name: "".into(),
             phase_seed: 0,
         };
@@ -232,6 +236,10 @@ impl SignalState {
         let score = if reading.value.is_nan() {
             self.alarm.observe_unusable();
             0.0
+        } else if self.operating.is_some() && !self.admit(reading.time_us, run.settings) {
+            self.alarm.observe_unusable();
+            run.output.counters.transient += 1;
+            0.0
         } else {
             self.score(reading, run)
         };
@@ -242,6 +250,61 @@ impl SignalState {
         if self.windows.is_none() || self.typical_us.is_none() {
             self.learn_interval(run);
         }
+    }
+
+    /// Whether the operating state lets what was measured then train and be scored.
+    pub fn admits(&self, time_us: i64, settings: &Settings) -> bool {
+        let both = self.operating.as_ref().zip(settings.state.as_ref());
+        both.is_none_or(|(operating, settings)| operating.admits(time_us, settings))
+    }
+
+    /// As [`Self::admits`]; then puts what was learned at that speed into the detectors.
+    fn admit(&mut self, time_us: i64, settings: &Settings) -> bool {
+        let admitted = self.admits(time_us, settings);
+        if let Some(operating) = self.operating.as_mut().filter(|_| admitted) {
+            operating.enter_regime(time_us, settings, &mut self.detectors);
+        }
+        admitted
+    }
+
+    /// Learns what another signal, or this one, told of the machine; from the message on in which it first appeared.
+    pub fn learn(&mut self, role: Role, fact: &Fact, settings: &Settings) {
+        if let Some((operating, settings)) = self.operating.as_mut().zip(settings.state.as_ref())
+            && operating.follows
+        {
+            operating.learn(role, fact, settings);
+        }
+    }
+
+    /// Whether it has appeared, so that it learns what others tell.
+    pub fn follows(&self) -> bool {
+        self.operating.as_ref().is_some_and(|operating| operating.follows)
+    }
+
+    /// The signal has appeared.
+    pub fn follow(&mut self) {
+        if let Some(operating) = &mut self.operating {
+            operating.follows = true;
+        }
+    }
+
+    /// Forgets what it knew of the machine, for what tells it has changed.
+    pub fn restart_operating(&mut self, settings: &Settings) {
+        let appeared = self.reorder.greatest_us().is_some();
+        let follows = appeared || self.operating.as_ref().is_some_and(|operating| operating.follows);
+        self.operating = settings.state.is_some().then(|| Box::new(Operating::of(follows)));
+    }
+
+    /// After a restore under other templates.
+    pub fn fit_operating(&mut self, settings: &Settings) {
+        if self.operating.is_some() != settings.state.is_some() {
+            self.restart_operating(settings);
+        }
+    }
+
+    fn conditions(&self, start_us: i64, end_us: i64, settings: &Settings) -> Conditions {
+        let both = self.operating.as_ref().zip(settings.state.as_ref());
+        both.map_or(Conditions::UNKNOWN, |(operating, settings)| operating.of_window(start_us, end_us, settings))
     }
 
     fn score(&mut self, reading: Waiting, run: &mut Run) -> f64 {
@@ -366,6 +429,7 @@ impl SignalState {
     ) {
         self.counts.windows += 1;
         run.output.counters.windows += 1;
+        let conditions = self.conditions(start_us, end_us, run.settings);
         run.output.windows.push(WindowRow {
             signal: self.id,
             start_us,
@@ -376,6 +440,9 @@ impl SignalState {
             features,
             score,
             maturity: self.maturity(run.settings),
+            state: conditions.state,
+            speed: conditions.speed,
+            load: conditions.load,
             sequence: run.sequence,
             position: run.position,
         });
@@ -419,6 +486,9 @@ impl SignalState {
     pub fn reconfigure(&mut self, run: &mut Run) {
         self.detectors.reconfigure(run.settings);
         self.reconfigure_frames(run);
+        if let Some(operating) = &mut self.operating {
+            operating.reconfigure(run.settings);
+        }
         let wanted = run.settings.window(self.typical_us);
         let current = self.windows.map(|windows| (windows.length_us(), windows.hop_us()));
         if current.is_none() || wanted == current {
@@ -434,7 +504,7 @@ fn context<'a>(signal: SignalId, name: &'a str, window: Option<&'a LatestWindow>
     Context { signal, name, window, feature: None, sequence: run.sequence, position: run.position }
 }
 
-fn is_future(time_us: i64, stream_time_us: i64, settings: &Settings) -> bool {
+pub(crate) fn is_future(time_us: i64, stream_time_us: i64, settings: &Settings) -> bool {
     stream_time_us != NO_STREAM_TIME && time_us > stream_time_us.saturating_add(settings.future_tolerance_us)
 }
 

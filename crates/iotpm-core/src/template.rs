@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CoreError, Result, WaveformTemplate, waveform};
+use crate::{CoreError, Machine, Result, StateTemplate, WaveformTemplate, machine, operating, waveform};
 
 /// Limits in the template's unit; each is optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -83,6 +83,12 @@ pub struct Template {
     pub max_ring: usize,
     /// What is computed, scored and kept of waveform frames.
     pub waveform: WaveformTemplate,
+    /// How the machine's operating state is told, and in which states readings train and score.
+    pub state: StateTemplate,
+    /// The machine behind these signals.
+    pub machine: Machine,
+    /// What an anomaly of these signals hints at: a failure mode of ISO 14224, such as `VIB` or `OHE`.
+    pub failure_mode: Option<String>,
 }
 
 impl Default for Template {
@@ -115,6 +121,9 @@ impl Default for Template {
             max_reorder: 1024,
             max_ring: 8192,
             waveform: WaveformTemplate::default(),
+            state: StateTemplate::default(),
+            machine: Machine::default(),
+            failure_mode: None,
         }
     }
 }
@@ -190,6 +199,10 @@ fn check(template: &Template) -> Result<()> {
     range("max_reorder", t.max_reorder as f64, 1.0, 1e6, "between 1 and 1000000")?;
     range("max_ring", t.max_ring as f64, 64.0, 1e7, "between 64 and 10000000")?;
     waveform::check(t)?;
+    operating::check(t, &t.state)?;
+    machine::check(t, &t.machine)?;
+    let code = t.failure_mode.as_deref();
+    require(t, "failure_mode", code, code.is_none_or(is_code), "a code of 2 to 8 capital letters, such as VIB")?;
     let unknown = t.detectors.iter().flatten().find(|name| !BASIC_DETECTORS.contains(&name.as_str()));
     require(
         t,
@@ -198,6 +211,10 @@ fn check(template: &Template) -> Result<()> {
         unknown.is_none(),
         "names among limits, rate_of_change, flatline, modified_z, ema_baseline",
     )
+}
+
+fn is_code(text: &str) -> bool {
+    (2..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase())
 }
 
 pub(crate) fn require(

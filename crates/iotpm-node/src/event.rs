@@ -14,6 +14,7 @@ pub(crate) struct Subject<'a> {
     pub signal: &'a str,
     pub name: &'a str,
     pub unit: Option<&'a str>,
+    pub failure_mode: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -54,6 +55,8 @@ struct Data<'a> {
     expected: f64,
     direction: i8,
     maturity: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_mode: Option<&'a str>,
     seq: u64,
 }
 
@@ -133,6 +136,7 @@ pub(crate) fn encode(revision: &AnomalyRevision, subject: &Subject<'_>) -> serde
             expected: revision.expected,
             direction: revision.direction,
             maturity: revision.maturity.name(),
+            failure_mode: subject.failure_mode,
             seq: revision.sequence,
         },
     };
@@ -173,10 +177,20 @@ mod tests {
         }
     }
 
-    fn event(revision: &AnomalyRevision) -> Value {
-        let subject =
-            Subject { source: "iotpm/0", site: "s", asset: "a", signal: "t", name: "s/a/t", unit: Some("Cel") };
+    fn hinting(revision: &AnomalyRevision, failure_mode: Option<&str>) -> Value {
+        let (source, site, asset, signal, name) = ("iotpm/0", "s", "a", "t", "s/a/t");
+        let subject = Subject { source, site, asset, signal, name, unit: Some("Cel"), failure_mode };
         serde_json::from_slice(&encode(revision, &subject).unwrap()).unwrap()
+    }
+
+    fn event(revision: &AnomalyRevision) -> Value {
+        hinting(revision, None)
+    }
+
+    #[test]
+    fn it_names_the_failure_mode_only_where_a_template_does() {
+        assert_eq!(hinting(&revision(), Some("VIB"))["data"]["failure_mode"], "VIB");
+        assert!(event(&revision())["data"].get("failure_mode").is_none());
     }
 
     #[test]

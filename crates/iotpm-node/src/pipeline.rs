@@ -343,6 +343,7 @@ impl Pipeline {
             let log = |revision: AnomalyRevision| LoggedAnomaly {
                 name: Arc::from(self.registry.name(revision.signal)),
                 unit: self.registry.unit(revision.signal, revision.sequence),
+                failure_mode: self.registry.failure_mode(&revision),
                 revision,
             };
             self.anomalies.extend(output.anomalies.drain(..).map(log));
@@ -544,8 +545,15 @@ impl Pipeline {
 
     fn event(&self, row: &LoggedAnomaly, outbox_seq: u64, journal: &Journal) -> Result<OutboxEvent> {
         let [site, asset, signal] = name::split_full_name(&row.name).unwrap_or_default();
-        let (source, unit) = (self.options.source.as_str(), row.unit.as_deref());
-        let about = event::Subject { source, site: &site, asset: &asset, signal: &signal, name: &row.name, unit };
+        let about = event::Subject {
+            source: self.options.source.as_str(),
+            site: &site,
+            asset: &asset,
+            signal: &signal,
+            name: &row.name,
+            unit: row.unit.as_deref(),
+            failure_mode: row.failure_mode.as_deref(),
+        };
         let payload = event::encode(&row.revision, &about);
         let failed = |error: serde_json::Error| NodeError::Table { table: "outbox", reason: error.to_string().into() };
         let seq = row.revision.sequence;

@@ -6,7 +6,7 @@ use iotpm_codec::{
     CodecError, Decoded, name,
     unit::{self, Conversion},
 };
-use iotpm_core::{SampleScale, SignalId, Template, Templates};
+use iotpm_core::{AnomalyKind, AnomalyRevision, SampleScale, SignalId, Template, Templates};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -213,6 +213,15 @@ impl Registry {
             self.scales.push((unit, scale));
         }
         scale
+    }
+
+    /// What a revision hints at, as the template says; silence and a stuck value hint at the sensor instead.
+    pub fn failure_mode(&self, revision: &AnomalyRevision) -> Option<Arc<str>> {
+        if matches!(revision.kind, AnomalyKind::Gap | AnomalyKind::Stuck) {
+            return None;
+        }
+        let template = self.template(self.get(revision.signal)?);
+        template.failure_mode.as_deref().map(Arc::from)
     }
 
     pub fn row(&self, id: SignalId, sequence: u64) -> SignalRow {

@@ -10,8 +10,8 @@ use async_nats::Subject;
 use bytes::Bytes;
 use iotpm_codec::name;
 use iotpm_core::{
-    AnomalyRevision, LateReading, ReadingRow, ScoreRow, SignalStats, VibrationFeatures, VibrationRow, WaveformRow,
-    WindowRow, features::WindowFeatures,
+    AnomalyRevision, LateReading, OperatingState, ReadingRow, ScoreRow, SignalStats, VibrationFeatures, VibrationRow,
+    WaveformRow, WindowRow, features::WindowFeatures,
 };
 
 use crate::{OutboxEvent, columns::Columns, error::Result, registry::SignalRow, sources::HighWater};
@@ -139,6 +139,9 @@ pub(crate) fn windows(rows: &mut [WindowRow]) -> Result<RecordBatch> {
     columns
         .f64s("score", rows.iter().map(|row| row.score).collect())
         .u8s("maturity", rows.iter().map(|row| row.maturity as u8).collect())
+        .optional_texts("state", rows.iter().map(|row| row.state.map(OperatingState::name)))?
+        .finite_f64s("speed", rows.iter().map(|row| row.speed).collect())
+        .finite_f64s("load", rows.iter().map(|row| row.load).collect())
         .u64s("seq", rows.iter().map(|row| row.sequence).collect())
         .finish()
 }
@@ -180,6 +183,8 @@ pub(crate) struct LoggedAnomaly {
     pub name: Arc<str>,
     /// Unit of the signal when the revision was caused.
     pub unit: Option<Arc<str>>,
+    /// What it hints at, as its template says.
+    pub failure_mode: Option<Arc<str>>,
 }
 
 pub(crate) fn sort_anomalies(rows: &mut [LoggedAnomaly]) {
@@ -219,6 +224,7 @@ pub(crate) fn anomaly_log(rows: &[LoggedAnomaly]) -> Result<RecordBatch> {
         .finite_f64s("expected", each().map(|r| r.expected).collect())
         .i8s("direction", each().map(|r| r.direction).collect())
         .texts("maturity", each().map(|r| r.maturity.name()))?
+        .optional_texts("failure_mode", rows.iter().map(|row| row.failure_mode.as_deref()))?
         .u64s("seq", each().map(|r| r.sequence).collect())
         .u32s("position", each().map(|r| r.position).collect())
         .finish()

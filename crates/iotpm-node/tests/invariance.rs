@@ -62,7 +62,8 @@ fn templates(hi: f64, unit: bool) -> String {
     let unit = if unit { r#""unit":"Cel","# } else { "" };
     format!(
         r#"[{{"match":"s/*",{unit}"window_s":10,"hop_s":5,"lateness_s":3,"idle_timeout_s":20,"limits":{{"hi":{hi}}},
-        "modified_z_window":8,"begin_count":1,"begin_of":2,"end_count":2,"max_reorder":8,"max_ring":64}}]"#
+        "state":{{"signal":"t1","off_below":20.2,"running_above":20.3,"load_signal":"t2","regimes":[20.6]}},
+        "failure_mode":"VIB","modified_z_window":8,"begin_count":1,"begin_of":2,"end_count":2,"max_reorder":8,"max_ring":64}}]"#
     )
 }
 
@@ -278,6 +279,7 @@ fn the_generated_messages_reach_every_table() {
     for name in [
         "late",
         "duplicates",
+        "transient",
         "future",
         "idle",
         "source_duplicates",

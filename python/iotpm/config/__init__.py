@@ -15,8 +15,23 @@ from msgspec import Meta
 
 from iotpm.config.commented import commented
 from iotpm.config.load import Overrides, read
+from iotpm.config.machines import expand
 from iotpm.config.mistakes import Mistake
-from iotpm.config.model import AlarmLimits, Limits, Nats, Node, Section, Store, Stream, Template, Webhook
+from iotpm.config.model import (
+    AlarmLimits,
+    BearingFacts,
+    Limits,
+    Machine,
+    MachineFacts,
+    Nats,
+    Node,
+    Section,
+    States,
+    Store,
+    Stream,
+    Template,
+    Webhook,
+)
 from iotpm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,13 +39,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlarmLimits",
+    "BearingFacts",
     "Config",
     "Limits",
+    "Machine",
+    "MachineFacts",
     "Mistake",
     "Nats",
     "Node",
     "Overrides",
     "Section",
+    "States",
     "Store",
     "Stream",
     "Template",
@@ -39,7 +58,7 @@ __all__ = [
 ]
 
 
-class Config(Section, frozen=True, kw_only=True, rename={"templates": "template"}):
+class Config(Section, frozen=True, kw_only=True, rename={"templates": "template", "machines": "machine"}):
     """A whole configuration, checked, immutable. Paths in it are relative to the working directory."""
 
     nats: Annotated[Nats, Meta(description="broker")] = Nats()
@@ -49,6 +68,7 @@ class Config(Section, frozen=True, kw_only=True, rename={"templates": "template"
     webhook: Annotated[Webhook, Meta(description="webhook")] = Webhook()
     limits: Annotated[Limits, Meta(description="bounds")] = Limits()
     templates: Annotated[tuple[Template, ...], Meta(description="templates, the first match wins")] = ()
+    machines: Annotated[tuple[Machine, ...], Meta(description="machines, behind the templates")] = ()
 
     @classmethod
     def load(
@@ -83,9 +103,14 @@ class Config(Section, frozen=True, kw_only=True, rename={"templates": "template"
         """Directory of store, snapshots, lake and embedded broker."""
         return Path(self.node.data_dir)
 
+    @property
+    def all_templates(self) -> tuple[Template, ...]:
+        """The templates, then those that the machines make."""
+        return (*self.templates, *(template for machine in self.machines for template in expand(machine)))
+
     def templates_json(self) -> str:
-        """The templates as the JSON list that the engine and `configuration` control messages take."""
-        return msgspec.json.encode(self.templates, order="deterministic").decode()
+        """All templates as the JSON list that the engine and `configuration` control messages take."""
+        return msgspec.json.encode(self.all_templates, order="deterministic").decode()
 
     @property
     def hash(self) -> str:

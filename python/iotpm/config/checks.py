@@ -6,11 +6,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from iotpm.config import machines
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from iotpm.config.mistakes import Path
-    from iotpm.config.model import Template
+    from iotpm.config.model import States, Template
 
 Finding = tuple["Path", object, str]
 
@@ -24,6 +26,9 @@ def cross_checks(config: Any) -> Iterator[Finding]:
     for index, template in enumerate(config.templates):
         for key, value, problem in _template(template):
             yield ("template", index, *key), value, problem
+    for index, machine in enumerate(config.machines):
+        for key, value, problem in machines.check(machine):
+            yield ("machine", index, *key), value, problem
 
 
 def _nats(nats: Any) -> Iterator[Finding]:
@@ -58,3 +63,18 @@ def _template(t: Template) -> Iterator[Finding]:
         below, above = getattr(t.limits, lower), getattr(t.limits, upper)
         if below > above:
             yield ("limits", lower), below, f"must be at most {upper} = {above}"
+    yield from _states(t.state)
+    for key, value, problem in machines.geometry_findings(t.machine.bearing):
+        yield ("machine", "bearing", key), value, problem
+
+
+def _states(state: States) -> Iterator[Finding]:
+    off, running = state.off_below, state.running_above
+    if off is not None and running is not None and running < off:
+        yield ("state", "running_above"), running, f"must be at least off_below = {off}"
+    if list(state.regimes) != sorted(set(state.regimes)):
+        yield ("state", "regimes"), list(state.regimes), "must ascend"
+    given = [key for key in ("signal", "running_above", "rate_per_s", "stale_s", "speed_signal", "load_signal", "regimes")
+             if getattr(state, key)]
+    if given and off is None:
+        yield ("state", given[0]), getattr(state, given[0]), "needs off_below: without it there are no states"

@@ -45,6 +45,8 @@ def _words(info: inspect.Type) -> str:
 
 
 def _string(info: inspect.StrType) -> str:
+    if info.pattern == "^[^/]+$":
+        return "the name of a signal of the same asset, without '/'"
     if info.pattern == "^[A-Za-z0-9_-]{1,64}$":
         return "a string of 1 to 64 letters, digits, '-' or '_'"
     return "a string that is not empty" if info.min_length else "a string"

@@ -201,6 +201,138 @@ class Waveforms(Section, frozen=True, kw_only=True):
     ftf: Annotated[Positive | None, Meta(description="cage over shaft speed", examples=[0.3983])] = None
 
 
+FailureMode = Literal[
+    "AIR", "BRD", "ELP", "ELU", "ERO", "FTS", "HIO", "INL", "LOO", "NOI", "OHE", "PDE", "PLU", "SER", "STD", "STP", "VIB"
+]
+"""Codes of ISO 14224 that the library uses; see python/iotpm/templates/failure_modes.toml."""
+
+OperatingState = Literal["off", "run_up", "running", "coast_down"]
+SignalName = Annotated[str, Meta(pattern="^[^/]+$")]
+
+
+class States(Section, frozen=True, kw_only=True):
+    """Operating states of the machine; without off_below there are none. Formulas: docs/interfaces.md."""
+
+    signal: Annotated[
+        SignalName | None,
+        Meta(description="signal of the same asset that tells the state; default: each one itself", examples=["speed"]),
+    ] = None
+    off_below: Annotated[
+        Positive | None, Meta(description="it stands still below this, in that signal's unit", examples=[75.0])
+    ] = None
+    running_above: Annotated[
+        Positive | None, Meta(description="it may run from here on; default: as soon as it turns", examples=[600.0])
+    ] = None
+    hysteresis: Annotated[float, Meta(ge=0, le=0.9, description="of both levels, as a share")] = 0.1
+    rate_per_s: Annotated[
+        Positive | None,
+        Meta(description="rate that makes a run-up or coast-down; default: levels alone decide", examples=[15.0]),
+    ] = None
+    smoothing_s: Annotated[float, Meta(ge=0, le=86_400, description="smoothing of the rate, seconds")] = 5.0
+    settle_s: Annotated[float, Meta(ge=0, le=86_400, description="steady for so long, then running, seconds")] = 0.0
+    coast_down_s: Annotated[float, Meta(ge=0, le=86_400, description="shortest coast-down, seconds")] = 0.0
+    guard_s: Annotated[
+        float, Meta(ge=0, le=86_400, description="transient too if one begins within, seconds; needs lateness_s")
+    ] = 0.0
+    stale_s: Annotated[
+        Positive | None, Meta(description="age at which the state is unknown, seconds; default: never", examples=[60.0])
+    ] = None
+    score_in: Annotated[
+        tuple[OperatingState, ...], Meta(min_length=1, description="states in which readings train and score")
+    ] = ("running",)
+    speed_signal: Annotated[
+        SignalName | None, Meta(description="windows carry it as speed; default: signal", examples=["speed"])
+    ] = None
+    load_signal: Annotated[SignalName | None, Meta(description="windows carry it as load", examples=["load"])] = None
+    regimes: Annotated[
+        tuple[float, ...], Meta(max_length=15, description="ascending speeds; between them detectors learn of their own")
+    ] = ()
+
+
+class BearingGeometry(Section, frozen=True, kw_only=True):
+    """Bearing from its drawing, instead of a name in the catalogue; all three dimensions or none."""
+
+    elements: Annotated[int | None, Meta(ge=3, le=1000, description="balls or rollers in a row", examples=[9])] = None
+    element_diameter_mm: Annotated[
+        Positive | None, Meta(description="diameter of one, millimetres", examples=[7.94])
+    ] = None
+    pitch_diameter_mm: Annotated[
+        Positive | None, Meta(description="diameter of their circle, millimetres", examples=[39.04])
+    ] = None
+    contact_angle_deg: Annotated[float, Meta(ge=0, lt=90, description="contact angle, degrees")] = 0.0
+
+
+class BearingFacts(BearingGeometry, frozen=True, kw_only=True):
+    """Geometry of the bearing next to the sensor, all three dimensions or none."""
+
+    name: Annotated[str | None, Meta(description="name in a catalogue", examples=["6205"])] = None
+
+
+class MachineFacts(Section, frozen=True, kw_only=True):
+    """The machine behind the signals, as far as known; [[machine]] fills it in."""
+
+    kind: Annotated[str | None, Meta(description="such as pump", examples=["pump"])] = None
+    speed_rpm: Annotated[Positive | None, Meta(description="nominal speed, 1/min", examples=[1480.0])] = None
+    power_kw: Annotated[Positive | None, Meta(description="rated power, kW", examples=[22.0])] = None
+    group: Annotated[int | None, Meta(ge=1, le=4, description="machine group of ISO 20816-3", examples=[2])] = None
+    mounting: Annotated[
+        Literal["rigid", "flexible"] | None, Meta(description="how it stands", examples=["rigid"])
+    ] = None
+    bearing: Annotated[BearingFacts, Meta(description="bearing")] = BearingFacts()
+    gear_teeth: Annotated[
+        tuple[Annotated[int, Meta(ge=1)], ...], Meta(description="teeth of the wheel on the shaft, one a mesh")
+    ] = ()
+
+
+MachineKind = Literal["pump", "motor", "fan", "compressor", "gearbox", "conveyor", "spindle"]
+
+
+class Machine(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
+    """Machines of one kind: makes the templates of all their signals, behind the [[template]]s of the file."""
+
+    pattern: Annotated[
+        str, Meta(min_length=3, description="pattern on site/asset; * is any run of characters", examples=["plant/pump-*"])
+    ] = "*/*"
+    kind: Annotated[MachineKind, Meta(description="its library of templates", examples=["pump"])] = "motor"
+    speed_rpm: Annotated[Positive | None, Meta(description="nominal speed, 1/min", examples=[1480.0])] = None
+    speed_min_rpm: Annotated[
+        Positive | None, Meta(description="lowest speed of a drive of variable speed, 1/min", examples=[740.0])
+    ] = None
+    speed_signal: Annotated[
+        SignalName | None, Meta(description="its signal in 1/min; tells the operating state", examples=["speed"])
+    ] = None
+    power_signal: Annotated[
+        SignalName | None, Meta(description="its signal in kW; tells the state without speed_signal", examples=["power"])
+    ] = None
+    current_signal: Annotated[
+        SignalName | None,
+        Meta(description="tells the state without the other two; needs off_below", examples=["motor_current"]),
+    ] = None
+    load_signal: Annotated[SignalName | None, Meta(description="windows carry it as load", examples=["load"])] = None
+    off_below: Annotated[
+        Positive | None,
+        Meta(description="standstill below this; default from speed_rpm (5 %) or power_kw (2 %)", examples=[74.0]),
+    ] = None
+    power_kw: Annotated[Positive | None, Meta(description="rated power, kW", examples=[22.0])] = None
+    group: Annotated[
+        int | None,
+        Meta(ge=1, le=4, description="group of ISO 20816-3; default from power_kw: 2 from 15, 1 above 300", examples=[2]),
+    ] = None
+    mounting: Annotated[
+        Literal["rigid", "flexible"] | None, Meta(description="how it stands", examples=["rigid"])
+    ] = None
+    vibration_unit: Annotated[
+        str | None,
+        Meta(min_length=1, description="UCUM unit of its vibration; mm/s: zones become limits", examples=["mm/s"]),
+    ] = None
+    bearing: Annotated[str | None, Meta(min_length=1, description="name in the catalogue", examples=["6205"])] = None
+    bearing_geometry: Annotated[BearingGeometry, Meta(description="geometry")] = BearingGeometry()
+    gear_teeth: Annotated[
+        tuple[Annotated[int, Meta(ge=1)], ...],
+        Meta(max_length=16, description="teeth of the wheels on the shaft, one a mesh", examples=[[23]]),
+    ] = ()
+
+
 class Template(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     """All signals whose name site/asset/signal matches; the first match wins. Checked again by the engine."""
 
@@ -251,3 +383,8 @@ class Template(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     max_reorder: Annotated[int, Meta(ge=1, le=1_000_000, description="bound of the reorder buffer, readings")] = 1024
     max_ring: Annotated[int, Meta(ge=64, le=10_000_000, description="bound of the ring, readings")] = 8192
     waveform: Annotated[Waveforms, Meta(description="waveform frames")] = Waveforms()
+    state: Annotated[States, Meta(description="operating states")] = States()
+    machine: Annotated[MachineFacts, Meta(description="machine")] = MachineFacts()
+    failure_mode: Annotated[
+        FailureMode | None, Meta(description="failure mode of ISO 14224 that an anomaly hints at", examples=["VIB"])
+    ] = None

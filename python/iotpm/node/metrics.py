@@ -25,6 +25,7 @@ COUNTERS = {
     "iotpm_future_readings": ("future", "readings too far ahead of stream time"),
     "iotpm_non_finite_readings": ("non_finite", "readings without a finite value"),
     "iotpm_out_of_range_readings": ("out_of_range", "readings outside the physical range"),
+    "iotpm_transient_readings": ("transient", "readings not scored because of the machine's operating state"),
     "iotpm_gaps": ("idle", "signals that fell silent"),
     "iotpm_clock_steps": ("clock_steps", "signals whose clock was set back"),
     "iotpm_ring_overwritten": ("ring_overwritten", "readings overwritten before their window closed"),

@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS windows (
     mean DOUBLE, std DOUBLE, min DOUBLE, max DOUBLE, rms DOUBLE, peak_to_peak DOUBLE, skewness DOUBLE, kurtosis DOUBLE,
     crest_factor DOUBLE, dominant_frequency DOUBLE, dominant_amplitude DOUBLE, spectral_entropy DOUBLE,
     spectral_centroid DOUBLE, q25 DOUBLE, median DOUBLE, q75 DOUBLE, iqr DOUBLE,
-    score DOUBLE, maturity UTINYINT, seq UBIGINT
+    score DOUBLE, maturity UTINYINT, state VARCHAR, speed DOUBLE, load DOUBLE, seq UBIGINT
 );
 CREATE TABLE IF NOT EXISTS vibration (
     signal UINTEGER, "start" TIMESTAMP, rate_hz DOUBLE, n UINTEGER, peak DOUBLE, shape_factor DOUBLE,
@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS anomaly_log (
     id VARCHAR, signal UINTEGER, site VARCHAR, asset VARCHAR, name VARCHAR, detector VARCHAR, kind VARCHAR,
     revision UINTEGER, state VARCHAR, severity VARCHAR, "start" TIMESTAMP, time TIMESTAMP, "end" TIMESTAMP,
     peak_time TIMESTAMP, peak_score DOUBLE, peak_value DOUBLE, score DOUBLE, value DOUBLE, expected DOUBLE,
-    direction TINYINT, maturity VARCHAR, seq UBIGINT, position UINTEGER
+    direction TINYINT, maturity VARCHAR, failure_mode VARCHAR, seq UBIGINT, position UINTEGER
 );
 CREATE TABLE IF NOT EXISTS outbox (
     outbox_seq UBIGINT, seq UBIGINT, subject VARCHAR, payload VARCHAR, cause_time TIMESTAMP

@@ -90,6 +90,24 @@ pub(crate) struct BasicDetectors {
     resolution: Resolution,
 }
 
+/// What detectors learn of a signal's level, as against rules and the sensor's own traits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Learned {
+    modified_z: ModifiedZ,
+    ema_baseline: EmaBaseline,
+}
+
+impl Learned {
+    pub fn new(settings: &Settings) -> Self {
+        Self { modified_z: ModifiedZ::new(settings.modified_z_window), ema_baseline: EmaBaseline::default() }
+    }
+
+    /// See [`BasicDetectors::reconfigure`].
+    pub fn reconfigure(&mut self, settings: &Settings) {
+        self.modified_z.resize(settings.modified_z_window);
+    }
+}
+
 impl BasicDetectors {
     pub fn new(settings: &Settings) -> Self {
         Self {
@@ -130,6 +148,12 @@ impl BasicDetectors {
             weigh(Detector::EmaBaseline, self.ema_baseline.judge(&sample, settings));
         }
         fused
+    }
+
+    /// Exchanges what was learned for what was learned elsewhere.
+    pub fn swap(&mut self, learned: &mut Learned) {
+        std::mem::swap(&mut self.modified_z, &mut learned.modified_z);
+        std::mem::swap(&mut self.ema_baseline, &mut learned.ema_baseline);
     }
 
     /// Asks for the memory that the next reading will need.

@@ -107,6 +107,9 @@ impl SignalState {
         vibration: &VibrationFeatures,
         run: &mut Run,
     ) -> f64 {
+        if !self.admits(frame.start_us, run.settings) {
+            return self.skip_transient(frame.start_us, run);
+        }
         let at = context(self.id, &self.name, self.latest_window.as_ref(), run);
         let Some((frames, settings)) = self.frames.as_mut().zip(run.settings.frames.as_ref()) else { return 0.0 };
         let repeat_us = run.settings.repeat_us.unwrap_or_else(|| length_us(frame));
@@ -119,6 +122,15 @@ impl SignalState {
         run.output.counters.suppressed += score.suppressed;
         score.revisions.into_iter().for_each(|revision| self.log(revision, run));
         score.fused.verdict.score
+    }
+
+    /// A frame taken in a state of the machine that neither trains nor is scored.
+    fn skip_transient(&mut self, start_us: i64, run: &mut Run) -> f64 {
+        run.output.counters.transient += 1;
+        if let Some(frames) = &mut self.frames {
+            frames.skip(start_us);
+        }
+        0.0
     }
 
     fn emit_vibration(&self, frame: &Waveform, features: VibrationFeatures, run: &mut Run) {
