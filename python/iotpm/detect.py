@@ -207,7 +207,10 @@ def record_filter(scores: ArrayLike, recent: int = 100) -> NDArray[np.float64]:
 
 
 def ranking_level(scores: ArrayLike) -> NDArray[np.float64]:
-    """Exponentially weighted mean (n) of the scores, weight .02, from 0: the level by which readings are ranked."""
+    """Exponentially weighted mean (n), weight .02, from 0, of the scores to the power 1.5, by which readings are ranked.
+
+    The power lets one clear departure outrank the background of many weak ones.
+    """
     return _core.ranking_level(np.asarray(scores, dtype=np.float64))
 
 

@@ -132,7 +132,7 @@ impl Channel {
         let Some(nearest) = nearest else { return };
         self.expected = self.memory.values[nearest.index];
         let unit = scale + self.relative * (self.expected - self.mean).abs();
-        self.score = if nearest.distance > 0.0 { nearest.distance / unit } else { 0.0 };
+        self.score = if nearest.distance > floor { nearest.distance / unit } else { 0.0 };
     }
 
     fn deviation(&mut self, feature: f64) -> f64 {

@@ -51,7 +51,9 @@ impl RecordFilter {
     }
 }
 
-/// Exponentially weighted mean of the scores (weight .02), from 0: the level by which readings are ranked.
+/// Exponentially weighted mean (weight .02) of the scores to the power 1.5, from 0: the level by which readings are ranked.
+///
+/// The power lets one clear departure outrank the background of many weak ones.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct RankingLevel {
     level: f64,
@@ -61,7 +63,7 @@ impl RankingLevel {
     /// Takes a score and returns the level; a NaN leaves it.
     pub fn update(&mut self, score: f64) -> f64 {
         if !score.is_nan() {
-            self.level += LEVEL_WEIGHT * (score - self.level);
+            self.level += LEVEL_WEIGHT * (score * score.sqrt() - self.level);
         }
         self.level
     }

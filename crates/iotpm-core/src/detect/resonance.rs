@@ -19,7 +19,7 @@ const PATTERNS_MAX: usize = 2 * WARM_UP_BLOCKS;
 const AVERAGE_BLOCKS: f64 = 8.0;
 const CATEGORIES_MAX: usize = 256;
 /// Greatest upper vigilance; above it noise alone makes categories without end.
-const UPPER_MAX: f64 = 0.85;
+const UPPER_MAX: f64 = 0.9;
 /// Share of the upper vigilance at which the lower one begins.
 const LOWER_START: f64 = 0.9;
 /// Share of the way to the recent minimum that the lower vigilance goes at each adaptation.
@@ -28,59 +28,49 @@ const LOWER_STEP: f64 = 0.19;
 const QUIET_BLOCKS: u32 = 12;
 const WORSE_SHARE: f64 = 0.7;
 /// What a match must lack to the lower vigilance: a shape just below it is learned and not told. With it, any upper
-/// vigilance from .85 to .97 finds the same.
+/// vigilance from .9 to .97 finds the same.
 const MARGIN: f64 = 0.1;
 
 type Pattern = [f64; FEATURES];
 
-/// The intersection of the patterns it learned.
+/// The intersection of the patterns it learned: a box around them, as the complement is in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Category {
     weights: Pattern,
-    sum: f64,
     /// The block that last resonated.
     used: u64,
 }
 
 impl Category {
     fn of(pattern: &Pattern, used: u64) -> Self {
-        Self { weights: *pattern, sum: sum(pattern), used }
+        Self { weights: *pattern, used }
     }
 
-    /// (sum min(x, w) / sum w)^3 E^2, with E the same on the newest block and its complement; 1 is a perfect match.
+    /// (sum min(x, w) / sum x)^3 E^2, with E the same on the newest block and its complement; 1 is a perfect match.
+    ///
+    /// The sum of a complement-coded pattern is half its length, so this bounds how large a box may grow; relative to
+    /// sum w, as in the choice function of fuzzy ART, boxes grow by small steps until everything resonates.
     fn matches(&self, x: &Pattern) -> f64 {
         let w = &self.weights;
         let (newest, complement) = (BLOCKS - 1, 3 * BLOCKS - 1);
-        let shared = ratio(sum_of_minima(x, w), self.sum);
-        let end = ratio(x[newest].min(w[newest]) + x[complement].min(w[complement]), w[newest] + w[complement]);
+        let shared = sum_of_minima(x, w) / (FEATURES / 2) as f64;
+        let end = x[newest].min(w[newest]) + x[complement].min(w[complement]);
         shared * shared * shared * end * end
     }
 
     fn shrink(&mut self, x: &Pattern, now: u64) {
         self.weights.iter_mut().zip(x).for_each(|(w, x)| *w = w.min(*x));
-        (self.sum, self.used) = (sum(&self.weights), now);
+        self.used = now;
     }
-}
-
-fn ratio(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { part / whole } else { 1.0 }
 }
 
 /// Eight sums side by side, then together: one order on every machine, and no addition waits for the one before.
-fn lanes(term: impl Fn(usize) -> f64) -> f64 {
+fn sum_of_minima(x: &Pattern, w: &Pattern) -> f64 {
     let mut sums = [0.0; 8];
-    for row in (0..FEATURES).step_by(8) {
-        (0..8).for_each(|lane| sums[lane] += term(row + lane));
+    for (x, w) in x.chunks_exact(8).zip(w.chunks_exact(8)) {
+        (0..8).for_each(|lane| sums[lane] += if x[lane] < w[lane] { x[lane] } else { w[lane] });
     }
     sums.iter().sum()
-}
-
-fn sum(x: &Pattern) -> f64 {
-    lanes(|i| x[i])
-}
-
-fn sum_of_minima(x: &Pattern, w: &Pattern) -> f64 {
-    lanes(|i| if x[i] < w[i] { x[i] } else { w[i] })
 }
 
 /// Blocks scaled to 0..1 by the range (clipped), their orthonormal Haar transform with each coefficient scaled to 0..1 by
