@@ -26,6 +26,7 @@ pub struct SignalSnapshot {
     /// Its name.
     pub name: Arc<str>,
     /// Encoded state.
+    #[serde(with = "serde_bytes")]
     pub state: Vec<u8>,
 }
 
@@ -60,8 +61,9 @@ pub struct SignalStats {
 
 const NOWHERE: u32 = u32::MAX;
 /// How many readings ahead a signal's state, and what it points to, are asked for.
-const STATE_AHEAD: usize = 12;
-const CONTENT_AHEAD: usize = 6;
+const STATE_AHEAD: usize = 24;
+const RING_AHEAD: usize = 15;
+const DETECTORS_AHEAD: usize = 10;
 
 /// Signal processing and detection for the signals of one shard.
 pub struct Engine {
@@ -167,7 +169,7 @@ impl Engine {
         let mut grouping = std::mem::take(&mut self.grouping);
         let order = grouping.order(places, self.signals.len());
         for (at, &index) in order.iter().enumerate() {
-            self.prefetch_ahead(&order[at..], places);
+            self.prefetch_ahead(&order[at..], readings, places);
             let (reading, place) = (&readings[index as usize], places[index as usize] as usize);
             self.visit(place, reading.sequence, reading.position, output, |signal, run| signal.arrive(reading, run));
         }
@@ -218,14 +220,24 @@ impl Engine {
         });
     }
 
-    /// Asks for the states of the next signals: first the state itself, later what it points to.
-    fn prefetch_ahead(&self, order: &[u32], places: &[u32]) {
-        let place = |ahead: usize| order.get(ahead).map(|index| places[*index as usize] as usize);
-        if let Some(next) = place(STATE_AHEAD).filter(|next| Some(*next) != place(STATE_AHEAD - 1)) {
+    /// Asks for the next readings and the states of their signals: first the state itself, later what it points to, in
+    /// steps, because a processor has few requests to memory open at a time.
+    fn prefetch_ahead(&self, order: &[u32], readings: &[Reading], places: &[u32]) {
+        let first_of_signal = |ahead: usize| {
+            let place = |ahead: usize| order.get(ahead).map(|index| places[*index as usize] as usize);
+            place(ahead).filter(|next| Some(*next) != place(ahead - 1))
+        };
+        if let Some(index) = order.get(STATE_AHEAD).map(|index| *index as usize) {
+            prefetch(&readings[index..=index]);
+        }
+        if let Some(next) = first_of_signal(STATE_AHEAD) {
             prefetch(&self.signals[next..=next]);
         }
-        if let Some(next) = place(CONTENT_AHEAD).filter(|next| Some(*next) != place(CONTENT_AHEAD - 1)) {
-            self.signals[next].prefetch();
+        if let Some(next) = first_of_signal(RING_AHEAD) {
+            self.signals[next].prefetch_ring();
+        }
+        if let Some(next) = first_of_signal(DETECTORS_AHEAD) {
+            self.signals[next].prefetch_detectors();
         }
     }
 

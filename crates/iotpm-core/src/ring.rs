@@ -1,6 +1,6 @@
 //! The last readings of one signal, in event-time order, in bounded memory.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::prefetch::prefetch;
 
@@ -9,8 +9,7 @@ const FIRST_CAPACITY: usize = 64;
 /// Times, values and scores in a power-of-two ring that grows until its bound and then overwrites the oldest.
 ///
 /// An unusable reading is kept with the value NaN, so that its duplicate is still recognised.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "InOrder", into = "InOrder")]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ring {
     slots: Vec<Slot>,
     head: usize,
@@ -18,33 +17,58 @@ pub(crate) struct Ring {
 }
 
 /// One released reading.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Slot {
     pub time_us: i64,
     pub value: f64,
     pub score: f32,
 }
 
-#[derive(Serialize, Deserialize)]
-struct InOrder {
-    capacity: usize,
-    slots: Vec<Slot>,
-}
+impl Slot {
+    const BYTES: usize = 20;
 
-impl From<Ring> for InOrder {
-    fn from(ring: Ring) -> Self {
-        Self { capacity: ring.slots.len(), slots: (0..ring.len).map(|i| ring.get(i)).collect() }
+    fn append_to(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.time_us.to_le_bytes());
+        bytes.extend_from_slice(&self.value.to_le_bytes());
+        bytes.extend_from_slice(&self.score.to_le_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (time_us, rest) = bytes.split_first_chunk()?;
+        let (value, rest) = rest.split_first_chunk()?;
+        let (time_us, value) = (i64::from_le_bytes(*time_us), f64::from_le_bytes(*value));
+        Some(Self { time_us, value, score: f32::from_le_bytes(*rest.first_chunk()?) })
     }
 }
 
-impl From<InOrder> for Ring {
-    fn from(stored: InOrder) -> Self {
-        let len = stored.slots.len();
-        let mut slots = stored.slots;
+/// As it is stored: the slots in order, one block of bytes, because a snapshot of many signals must not take long.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    capacity: usize,
+    #[serde(with = "serde_bytes")]
+    slots: Vec<u8>,
+}
+
+impl Serialize for Ring {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut slots = Vec::with_capacity(self.len * Slot::BYTES);
+        (0..self.len).for_each(|i| self.get(i).append_to(&mut slots));
+        Stored { capacity: self.slots.len(), slots }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ring {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = Stored::deserialize(deserializer)?;
+        if stored.slots.len() % Slot::BYTES != 0 {
+            return Err(D::Error::custom("ring: its last slot is cut off"));
+        }
+        let mut slots: Vec<Slot> = stored.slots.chunks_exact(Slot::BYTES).filter_map(Slot::read).collect();
+        let len = slots.len();
         // The capacity decides what is dropped next, so it must come back as it was, 0 included.
         let capacity = if stored.capacity == 0 && len == 0 { 0 } else { stored.capacity.max(len).next_power_of_two() };
         slots.resize(capacity, Slot::default());
-        Self { slots, head: 0, len }
+        Ok(Self { slots, head: 0, len })
     }
 }
 
@@ -156,7 +180,8 @@ mod tests {
                 prop_assert_eq!(ring.len(), naive.len());
                 prop_assert!(ring.len() <= max);
             }
-            let stored: Ring = InOrder::from(ring.clone()).into();
+            let bytes = postcard::to_stdvec(&ring).expect("it is written");
+            let stored: Ring = postcard::from_bytes(&bytes).expect("and read");
             for (i, slot) in naive.iter().enumerate() {
                 prop_assert_eq!(ring.get(i), *slot);
                 prop_assert_eq!(stored.get(i), *slot);

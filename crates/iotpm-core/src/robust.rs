@@ -103,9 +103,11 @@ impl SortedWindow {
     /// False, and nothing changes, if `old` is not there or `new` is not finite.
     #[must_use = "false means that nothing was replaced"]
     pub fn replace(&mut self, old: f64, new: f64) -> bool {
-        let (Some(from), true) = (self.rank_of(old), new.is_finite()) else { return false };
-        let new = new + 0.0;
-        let to = self.order.lower_bound(new, self.len());
+        let new = new + 0.0; // -0.0 becomes 0.0
+        let (from, to) = self.order.lower_bounds(old, new);
+        if from == self.len() || self.order.at(from) != old || !new.is_finite() {
+            return false;
+        }
         if to > from {
             self.order.shift_down(from, to - 1, new);
         } else {
@@ -161,9 +163,16 @@ impl SortedWindow {
     /// [`Self::median`] and [`Self::mad`].
     #[must_use]
     pub fn median_and_mad(&self) -> (f64, f64) {
+        self.median_and_mad_near(&mut (self.len() / 4))
+    }
+
+    /// [`Self::median_and_mad`], quicker if `below`, in which each call leaves its place for the next one, comes from
+    /// before a small change; it never changes the result.
+    #[must_use]
+    pub fn median_and_mad_near(&self, below: &mut usize) -> (f64, f64) {
         match &self.order {
-            Order::Flat(flat) => median_and_mad(flat.len(), |k| flat.at(k)),
-            Order::Blocked(blocks) => median_and_mad(blocks.len(), |k| blocks.at(k)),
+            Order::Flat(flat) => median_and_mad(flat.len(), |k| flat.at(k), below),
+            Order::Blocked(blocks) => median_and_mad(blocks.len(), |k| blocks.at(k), below),
         }
     }
 
@@ -198,16 +207,17 @@ fn median(n: usize, at: impl Fn(usize) -> f64) -> f64 {
 
 /// The half of the values nearest to the median is a run of consecutive ranks: `h = n / 2` of them, beginning `i` ranks
 /// below rank `h`. The greatest `i` for which the run's lowest value is nearer than the value that follows the run is
-/// found by bisection; the middle of the deviations is then at the run's ends.
+/// found from where it was before; the middle of the deviations is then at the run's ends.
 #[inline]
-fn median_and_mad(n: usize, at: impl Fn(usize) -> f64) -> (f64, f64) {
+fn median_and_mad(n: usize, at: impl Fn(usize) -> f64, near: &mut usize) -> (f64, f64) {
     if n == 0 {
         return (f64::NAN, f64::NAN);
     }
     let (middle, h) = (median(n, &at), n / 2);
     let below = |i: usize| if i < h { middle - at(h - 1 - i) } else { f64::INFINITY };
     let above = |j: usize| if j < n - h { at(h + j) - middle } else { f64::INFINITY };
-    let i = partition_point(h, |i| below(i) < above(h - 1 - i));
+    let i = partition_point_near(h, *near, |i| below(i) < above(h - 1 - i));
+    *near = i;
     let upper = below(i).min(above(h - i));
     if n % 2 == 1 {
         return (middle, upper);
@@ -227,6 +237,21 @@ fn partition_point(n: usize, holds: impl Fn(usize) -> bool) -> usize {
         size -= half;
     }
     base + usize::from(size == 1 && holds(base))
+}
+
+/// Steps from where the partition point was before it is looked for by bisection.
+const STEPS_MAX: usize = 4;
+
+/// [`partition_point`] by steps from `near`, where it was before a small change.
+#[inline]
+fn partition_point_near(n: usize, near: usize, holds: impl Fn(usize) -> bool) -> usize {
+    let start = near.min(n);
+    let found = if start < n && holds(start) {
+        (start + 1..=n.min(start + STEPS_MAX)).find(|i| *i == n || !holds(*i))
+    } else {
+        (start.saturating_sub(STEPS_MAX)..=start).rev().find(|i| *i == 0 || holds(*i - 1))
+    };
+    found.unwrap_or_else(|| partition_point(n, holds))
 }
 
 /// The last `capacity` values in order of arrival, with their robust statistics.
@@ -287,6 +312,12 @@ impl RollingWindow {
         self.sorted.median_and_mad()
     }
 
+    /// See [`SortedWindow::median_and_mad_near`].
+    #[must_use]
+    pub fn median_and_mad_near(&self, below: &mut usize) -> (f64, f64) {
+        self.sorted.median_and_mad_near(below)
+    }
+
     /// Values held.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -342,12 +373,15 @@ impl PartialEq for RollingWindow {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     capacity: u64,
-    values: Vec<f64>,
+    #[serde(with = "serde_bytes")]
+    values: Vec<u8>,
 }
 
 impl Serialize for RollingWindow {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Stored { capacity: self.capacity() as u64, values: self.values().collect() }.serialize(serializer)
+        let mut values = Vec::with_capacity(self.len() * size_of::<f64>());
+        self.values().for_each(|x| values.extend_from_slice(&x.to_le_bytes()));
+        Stored { capacity: self.capacity() as u64, values }.serialize(serializer)
     }
 }
 
@@ -355,13 +389,16 @@ impl<'de> Deserialize<'de> for RollingWindow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?;
         let capacity = usize::try_from(stored.capacity).map_err(D::Error::custom)?;
-        if capacity == 0 || stored.values.len() > capacity || stored.values.iter().any(|x| !x.is_finite()) {
+        let (values, rest) = stored.values.as_chunks();
+        let values: Vec<f64> = values.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+        let fits = capacity > 0 && values.len() <= capacity && rest.is_empty();
+        if !fits || values.iter().any(|x| !x.is_finite()) {
             return Err(D::Error::custom(
                 "rolling window: more values than its capacity, or a value that is not finite",
             ));
         }
         let mut window = Self::new(capacity);
-        stored.values.into_iter().for_each(|x| _ = window.push(x));
+        values.into_iter().for_each(|x| _ = window.push(x));
         Ok(window)
     }
 }

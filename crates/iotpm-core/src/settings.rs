@@ -1,6 +1,6 @@
 //! A template resolved to the numbers the hot path needs.
 
-use crate::{Limits, Quality, Template, operating::StateSettings, waveform::FrameSettings};
+use crate::{Limits, Quality, Template, detect::EmaWeights, operating::StateSettings, waveform::FrameSettings};
 
 /// Shortest default window and default silence, microseconds.
 const DEFAULT_SPAN_US: i64 = 30_000_000;
@@ -26,7 +26,7 @@ pub(crate) struct Settings {
     pub flatline_readings: Option<u32>,
     pub modified_z_window: usize,
     pub modified_z_boundary: Option<f64>,
-    pub ema_span: f64,
+    pub ema: EmaWeights,
     pub ema_boundary: Option<f64>,
     pub begin_count: u32,
     pub begin_of: u32,
@@ -57,7 +57,7 @@ impl Settings {
             flatline_readings: runs("flatline").then_some(t.flatline_readings as u32),
             modified_z_window: t.modified_z_window,
             modified_z_boundary: runs("modified_z").then_some(t.modified_z_boundary),
-            ema_span: t.ema_span as f64,
+            ema: EmaWeights::of(t.ema_span as f64),
             ema_boundary: runs("ema_baseline").then_some(t.ema_boundary),
             begin_count: u32::from(t.begin_count),
             begin_of: u32::from(t.begin_of),

@@ -114,9 +114,13 @@ impl SignalState {
         self.name = name;
     }
 
-    /// Asks for the memory that this state points to and the next reading will need.
-    pub fn prefetch(&self) {
+    /// Asks for the place in the ring that the next reading takes.
+    pub fn prefetch_ring(&self) {
         self.ring.prefetch();
+    }
+
+    /// Asks for what the detectors will need for the next reading.
+    pub fn prefetch_detectors(&self) {
         self.detectors.prefetch();
     }
 

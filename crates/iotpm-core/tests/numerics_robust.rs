@@ -214,6 +214,7 @@ fn nothing_held_has_no_statistics() {
 #[test]
 fn a_stored_window_that_cannot_be_is_refused() {
     let refused = |capacity: u64, values: &[f64]| {
+        let values: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         let bytes = postcard::to_stdvec(&(capacity, values)).unwrap();
         postcard::from_bytes::<RollingWindow>(&bytes).is_err()
     };

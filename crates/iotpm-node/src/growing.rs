@@ -11,6 +11,11 @@ use crate::{RawMessage, delivery::Delivery};
 /// catch up sooner.
 const AGE_BEHIND: Duration = Duration::from_millis(500);
 
+/// A chunk grows at least this many times as long as a commit takes, so that what a transaction costs however small it is
+/// takes at most a third of the committer's time; but at most so many times its usual age.
+const COMMITS_PER_AGE: u32 = 2;
+const AGES_MAX: u32 = 4;
+
 /// How large and how old a chunk may become.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChunkLimits {
@@ -30,12 +35,22 @@ pub(crate) struct Growing {
     since: Option<Instant>,
     /// Messages that the broker still holds for us.
     backlog: u64,
+    /// How long a commit takes lately.
+    commit: Duration,
     last_content_type: Option<Arc<str>>,
 }
 
 impl Growing {
     pub fn new(limits: ChunkLimits) -> Self {
-        Self { limits, messages: Vec::new(), bytes: 0, since: None, backlog: 0, last_content_type: None }
+        Self {
+            limits,
+            messages: Vec::new(),
+            bytes: 0,
+            since: None,
+            backlog: 0,
+            commit: Duration::ZERO,
+            last_content_type: None,
+        }
     }
 
     /// A message is never split: the one that crosses the limit of bytes is the chunk's last.
@@ -57,8 +72,14 @@ impl Growing {
 
     /// When it may be handed over at the earliest; only while not empty.
     pub fn due(&self) -> Option<Instant> {
-        let age = if self.is_behind() { self.limits.age.max(AGE_BEHIND) } else { self.limits.age };
+        let usual = (self.commit * COMMITS_PER_AGE).clamp(self.limits.age, self.limits.age * AGES_MAX);
+        let age = if self.is_behind() { usual.max(AGE_BEHIND) } else { usual };
         self.since.map(|since| since + age)
+    }
+
+    /// Notes how long a commit takes lately.
+    pub fn note_commit(&mut self, commit: Duration) {
+        self.commit = commit;
     }
 
     /// Whether the backlog would fill what room is left; its messages are taken to be as large as those here.
@@ -166,6 +187,18 @@ mod tests {
         assert!(!growing.is_due(), "what is left fills it by its bytes");
         (4..11).for_each(|seq| growing.push(message("x", None), &Delivery { pending: 100, ..at(seq) }));
         assert!(growing.is_due(), "it is full");
+    }
+
+    #[test]
+    fn it_grows_longer_while_commits_take_long() {
+        let age = Duration::from_secs(60);
+        let mut growing = growing(age, 10, 1000);
+        growing.push(message("x", None), &at(1));
+        let usual = growing.due().unwrap();
+        growing.note_commit(age);
+        assert_eq!(growing.due().unwrap() - usual, age);
+        growing.note_commit(age * 10);
+        assert_eq!(growing.due().unwrap() - usual, age * (AGES_MAX - 1));
     }
 
     #[test]

@@ -31,6 +31,8 @@ use crate::{
     stream_error::{StreamError, StreamResult},
 };
 
+/// Commits over which the usual time of one is averaged, exponentially.
+const COMMITS_AVERAGED: i64 = 8;
 /// Chunks' worth of events that may wait for the broker before `committed` blocks.
 const OUTBOX_BATCHES: usize = 8;
 /// How often a blocked caller looks whether the plane was stopped.
@@ -345,9 +347,17 @@ impl Shared {
     fn note_commit(&self, chunk: &PlaneChunk) {
         self.committed_seq.store(chunk.chunk.last_seq, Relaxed);
         self.committed_chunks.fetch_add(1, Relaxed);
-        self.commit_seconds.record(chunk.handed_over.elapsed().as_secs_f64());
+        let commit = chunk.handed_over.elapsed();
+        self.commit_seconds.record(commit.as_secs_f64());
+        self.note_commit_time(commit);
         let age_us = crate::wall_clock::now_us() - chunk.chunk.last_time_us;
         self.storing_seconds.record(age_us as f64 / 1e6);
+    }
+
+    fn note_commit_time(&self, commit: Duration) {
+        let averaged = self.reader.commit_us.load(Relaxed) as i64;
+        let averaged = averaged + (commit.as_micros() as i64 - averaged) / COMMITS_AVERAGED;
+        self.reader.commit_us.store(averaged as u64, Relaxed);
     }
 
     /// The first failure stays.

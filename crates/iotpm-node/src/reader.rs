@@ -87,6 +87,8 @@ pub struct ReaderCounters {
     pub stalls: AtomicU64,
     /// Times the chunk was full and nobody asked for it.
     pub backpressure: AtomicU64,
+    /// How long a commit takes lately, microseconds; its owner keeps it.
+    pub commit_us: AtomicU64,
     /// Last sequence of the stream, asked for every second.
     pub stream_last_sequence: AtomicU64,
     /// Why the last consumer was given up, or could not be made.
@@ -332,6 +334,7 @@ impl Reader {
         }
         let Some(buffer) = self.demand.take() else { return true };
         let chunk = self.growing.take(buffer);
+        self.growing.note_commit(Duration::from_micros(self.counters.commit_us.load(Relaxed)));
         self.counters.chunks.fetch_add(1, Relaxed);
         self.publish_progress();
         self.hand_over.chunks.send(chunk).is_ok()

@@ -95,7 +95,7 @@ class Node(Section, frozen=True, kw_only=True):
     emit_scores: Annotated[bool, Meta(description="store the score of every reading (large)")] = False
     snapshot_interval_s: Annotated[Seconds, Meta(description="time between snapshots of the state, seconds")] = 60.0
     snapshot_messages: Annotated[int, Meta(ge=1000, le=1 << 40, description="messages between snapshots, at most")] = (
-        1_000_000
+        5_000_000
     )
     lease_ttl_s: Annotated[
         int, Meta(ge=2, le=300, description="seconds after which another node may take over a silent one")

@@ -33,32 +33,53 @@ pub(crate) struct EmaBaseline {
     outlying: u32,
 }
 
+/// Weights of the three averages for a span in readings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EmaWeights {
+    pub span: f64,
+    fast: f64,
+    slow: f64,
+    deviation: f64,
+    /// Readings from which on no weight is 1 / n any more.
+    settled: f64,
+}
+
+impl EmaWeights {
+    pub fn of(span: f64) -> Self {
+        let weight = |span: f64| 2.0 / (span + 1.0);
+        let deviation = weight(DEVIATION_SPANS * span);
+        let fast = weight((span * FAST_SHARE).max(3.0));
+        Self { span, fast, slow: weight(span), deviation, settled: 2.0 / fast.min(deviation) }
+    }
+}
+
 impl EmaBaseline {
     pub fn maturity(&self, settings: &Settings) -> Maturity {
-        match self.readings as f64 / settings.ema_span {
-            share if share < 0.25 => Maturity::Cold,
-            share if share < 1.0 => Maturity::Learning,
+        match self.readings as f64 {
+            readings if readings < 0.25 * settings.ema.span => Maturity::Cold,
+            readings if readings < settings.ema.span => Maturity::Learning,
             _ => Maturity::Mature,
         }
     }
 
     /// Usual distance of the fast mean from the baseline, once the baseline's span has been seen.
     pub fn wander(&self, settings: &Settings) -> f64 {
-        if self.maturity(settings) == Maturity::Mature { self.mean_square.sqrt() } else { 0.0 }
+        if self.readings as f64 >= settings.ema.span { self.mean_square.sqrt() } else { 0.0 }
     }
 
-    fn learn(&mut self, sample: &Sample, span: f64) {
+    fn learn(&mut self, sample: &Sample, weights: &EmaWeights) {
         self.readings += 1;
-        let weight = |span: f64| (2.0 / (span + 1.0)).max(1.0 / self.readings as f64);
-        self.fast += weight((span * FAST_SHARE).max(3.0)) * (sample.value - self.fast);
+        let readings = self.readings as f64;
+        let least = if readings < weights.settled { 1.0 / readings } else { 0.0 };
+        self.fast += weights.fast.max(least) * (sample.value - self.fast);
         let square = (self.fast - self.slow).powi(2);
         let most = LEARNED_DEVIATIONS_MAX.powi(2) * self.mean_square;
-        let outlying = self.readings as f64 > span && square > most;
+        let outlying = readings > weights.span && square > most;
         let (counted, share) = if outlying { (most, OUTLYING_WEIGHT) } else { (square, 1.0) };
-        self.slow += share * weight(span) * (sample.value - self.slow);
-        self.mean_square += share * weight(DEVIATION_SPANS * span) * (counted - self.mean_square);
+        self.slow += share * weights.slow.max(least) * (sample.value - self.slow);
+        self.mean_square += share * weights.deviation.max(least) * (counted - self.mean_square);
         self.outlying = if outlying { self.outlying + 1 } else { 0 };
-        if f64::from(self.outlying) > ACCEPTED_SHARE * span {
+        if f64::from(self.outlying) > ACCEPTED_SHARE * weights.span {
             (self.slow, self.outlying) = (self.fast, 0);
         }
     }
@@ -68,9 +89,9 @@ impl ReadingDetector for EmaBaseline {
     fn judge(&mut self, sample: &Sample, settings: &Settings) -> Verdict {
         let (slow, deviation) = (self.slow, self.mean_square.sqrt());
         let maturity = self.maturity(settings);
-        self.learn(sample, settings.ema_span);
+        self.learn(sample, &settings.ema);
         let Some(boundary) = settings.ema_boundary.filter(|_| maturity > Maturity::Cold) else { return Verdict::COLD };
-        let width = if maturity == Maturity::Mature { 1.0 } else { settings.ema_span / self.readings as f64 };
+        let width = if maturity == Maturity::Mature { 1.0 } else { settings.ema.span / self.readings as f64 };
         let scale = boundary * width * deviation.max(sample.resolution);
         let departure = (self.fast - slow).abs();
         let score = if departure > 0.0 && scale > 0.0 { departure / scale } else { 0.0 };

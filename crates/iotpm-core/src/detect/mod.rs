@@ -24,7 +24,7 @@ mod zone;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use ema_baseline::EmaBaseline;
+pub(crate) use ema_baseline::{EmaBaseline, EmaWeights};
 pub(crate) use flatline::Flatline;
 pub(crate) use limits::LimitCheck;
 pub(crate) use modified_z::ModifiedZ;

@@ -26,11 +26,14 @@ const WANDER_SHARE: f64 = 0.45;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ModifiedZ {
     window: RollingWindow,
+    /// Where the last search for the MAD ended: it makes the next one short and changes no result.
+    #[serde(skip)]
+    mad_place: usize,
 }
 
 impl ModifiedZ {
     pub fn new(readings: usize) -> Self {
-        Self { window: RollingWindow::new(readings) }
+        Self { window: RollingWindow::new(readings), mad_place: 0 }
     }
 
     /// Changes the window's length and keeps the newest readings.
@@ -62,12 +65,12 @@ impl ModifiedZ {
         (squares / self.window.len() as f64).sqrt()
     }
 
-    fn verdict(&self, sample: &Sample, boundary: f64) -> Verdict {
+    fn verdict(&mut self, sample: &Sample, boundary: f64) -> Verdict {
         let maturity = self.maturity();
         if maturity == Maturity::Cold {
             return Verdict::COLD;
         }
-        let (median, mad) = self.window.median_and_mad();
+        let (median, mad) = self.window.median_and_mad_near(&mut self.mad_place);
         let width = if maturity == Maturity::Mature { 1.0 } else { 1.0 + LEARNING_WIDTH / self.window.len() as f64 };
         let floor = sample.resolution.max(MODIFIED_Z_FACTOR * WANDER_SHARE * sample.wander);
         let spread = if mad > 0.0 { mad } else { MODIFIED_Z_FACTOR * self.deviation(median) };

@@ -41,8 +41,15 @@ impl Resolution {
 }
 
 fn lies_on(value: f64, grid: f64) -> bool {
-    let steps = value / grid;
-    (steps - steps.round()).abs() <= 1e-6_f64.max(4.0 * f64::EPSILON * steps.abs())
+    let steps = (value / grid).abs();
+    (steps - nearest(steps)).abs() <= 1e-6_f64.max(4.0 * f64::EPSILON * steps)
+}
+
+/// The integer nearest to `x` >= 0: adding 2^52 leaves no room for a fraction. Above that every number is one.
+/// (`f64::round` is a library call on processors without the instruction.)
+fn nearest(x: f64) -> f64 {
+    const NO_FRACTION: f64 = 4_503_599_627_370_496.0;
+    if x < NO_FRACTION { (x + NO_FRACTION) - NO_FRACTION } else { x }
 }
 
 #[cfg(test)]

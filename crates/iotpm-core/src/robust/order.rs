@@ -2,6 +2,8 @@
 //! and move a run of ranks by one towards either end to close the gap that a leaving value made and open one for the
 //! next.
 
+use std::hint::select_unpredictable;
+
 use crate::prefetch::prefetch;
 
 /// Greatest capacity that is kept as one array.
@@ -42,6 +44,14 @@ impl Order {
         match self {
             Self::Flat(flat) => count_less(&flat.values[..len], x),
             Self::Blocked(blocks) => blocks.lower_bound(x, len),
+        }
+    }
+
+    /// How many of all values are less than `x`, and how many less than `y`.
+    pub(super) fn lower_bounds(&self, x: f64, y: f64) -> (usize, usize) {
+        match self {
+            Self::Flat(flat) => count_less_pair(&flat.values, x, y),
+            Self::Blocked(blocks) => (blocks.lower_bound(x, blocks.len()), blocks.lower_bound(y, blocks.len())),
         }
     }
 
@@ -89,6 +99,20 @@ impl Order {
 #[inline]
 fn count_less(values: &[f64], x: f64) -> usize {
     super::partition_point(values.len(), |i| values[i] < x)
+}
+
+/// [`count_less`] of two values at once: the steps of the two searches do not wait for each other.
+#[inline]
+fn count_less_pair(values: &[f64], x: f64, y: f64) -> (usize, usize) {
+    let (mut x_base, mut y_base, mut size) = (0, 0, values.len());
+    while size > 1 {
+        let half = size / 2;
+        x_base = select_unpredictable(values[x_base + half - 1] < x, x_base + half, x_base);
+        y_base = select_unpredictable(values[y_base + half - 1] < y, y_base + half, y_base);
+        size -= half;
+    }
+    let last = |base: usize, x: f64| base + usize::from(size == 1 && values[base] < x);
+    (last(x_base, x), last(y_base, y))
 }
 
 fn shift_down(values: &mut [f64], from: usize, to: usize, x: f64) {
