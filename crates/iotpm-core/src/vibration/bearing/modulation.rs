@@ -70,7 +70,8 @@ pub(super) fn modulation(
         }
     }
     let width = (2.0 * shaft_hz / spacing_hz) as usize | 1;
-    let finished = |(band, power): (FrequencyBand, Vec<f64>)| ModulationBand { floor: floor(&power, width), band, power };
+    let finished =
+        |(band, power): (FrequencyBand, Vec<f64>)| ModulationBand { floor: floor(&power, width), band, power };
     Ok(Modulation { spacing_hz, bands: bank.into_iter().zip(powers).map(finished).collect() })
 }
 
