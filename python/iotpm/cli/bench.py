@@ -1,4 +1,4 @@
-"""`iotpm bench engine|features|stream`: figures anyone can repeat, comparisons made in one run."""
+"""`iotpm bench engine|features|vibration|stream`: figures anyone can repeat, comparisons made in one run."""
 
 from __future__ import annotations
 
@@ -97,6 +97,19 @@ def _scipy_features(windows: Any) -> list[list[float]]:
 
 
 @command.command()
+@click.option("--signals", default=64, show_default=True, help="Signals that take turns.")
+@click.option("--readings", default=4_000_000, show_default=True, help="Readings a set, after the warm-up.")
+@click.option("--chunk", default=1_000, show_default=True, help="Readings handed over at once.")
+@json_option
+@errors_end_the_command
+def detectors(signals: int, readings: int, chunk: int, as_json: bool) -> None:
+    """Detectors of one signal on one core: the default set, without its shape channel, each alone; memory a signal."""
+    from iotpm.bench.detectors import measure
+
+    report(measure(signals=signals, readings=readings, chunk=chunk), as_json=as_json)
+
+
+@command.command()
 @click.option("--mode", type=click.Choice(["catchup", "live", "batched"]), required=True, help="What is measured.")
 @click.option("--messages", default=3_000_000, show_default=True, help="catchup: messages of one reading.")
 @click.option("--readings", default=8_000_000, show_default=True, help="batched: readings.")
@@ -155,3 +168,15 @@ def memory(counts: tuple[int, ...], dist: Path, as_json: bool) -> None:
     from iotpm.bench.memory import measure
 
     report(measure(counts=counts, dist=dist, say=lambda text: click.echo(text, err=True)), as_json=as_json)
+
+
+@command.command()
+@click.option("--channels", default=64, show_default=True, help="Channels of one second at 25.6 kHz in a batch.")
+@click.option("--rounds", default=7, show_default=True, help="The best of so many counts.")
+@json_option
+@errors_end_the_command
+def vibration(channels: int, rounds: int, as_json: bool) -> None:
+    """Condition monitoring on one core, with SciPy and other peers on the same data in the same run."""
+    from iotpm.bench.vibration import measure
+
+    report(measure(channels=channels, rounds=rounds), as_json=as_json)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from iotpm import _core
+from iotpm.cepstrum import Cepstrum, QuefrencyPeaks, cepstrum, quefrency_peaks
 from iotpm.errors import InputError
+from iotpm.features import as_rows
 from iotpm.spectrum.types import (
     Band,
     Channels,
@@ -33,21 +35,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Band",
+    "Cepstrum",
     "Channels",
     "Envelope",
     "Kurtogram",
     "Peaks",
     "Quantity",
+    "QuefrencyPeaks",
     "Spectrum",
     "Waveform",
     "WindowName",
     "amplitude",
     "band",
+    "cepstrum",
     "channels",
     "envelope",
     "kurtogram",
     "peaks",
     "psd",
+    "quefrency_peaks",
     "velocity",
     "velocity_rms",
     "welch",
@@ -57,14 +63,6 @@ Detrend = Literal["none", "constant", "linear"]
 SEGMENT = 256
 # Interpolation that is exact for one sine; other windows, and spectra lengthened by zeros, use the parabola.
 _EXACT = {"hann": "hann", "boxcar": "boxcar"}
-
-
-def _rows(x: ArrayLike, axis: int) -> tuple[Samples, tuple[int, ...]]:
-    """Rows of samples, time last, and the shape of the batch; f32 stays f32, all else becomes f64."""
-    array = np.asarray(x)
-    samples = np.moveaxis(array if array.dtype == np.float32 else array.astype(np.float64, copy=False), axis, -1)
-    batch = samples.shape[:-1]
-    return samples.reshape(int(np.prod(batch, dtype=np.int64)), samples.shape[-1]), batch
 
 
 def _frequencies(n: int, rate_hz: float) -> Array:
@@ -94,7 +92,7 @@ def psd(
     Raises:
         InputError: no samples, samples that are not finite, a rate that is not positive, an unknown window or scaling.
     """
-    rows, batch = _rows(x, axis)
+    rows, batch = as_rows(x, axis)
     lines = _core.psd(rows.astype(np.float64, copy=False), rate_hz, window, scaling)
     power = lines.reshape(*batch, lines.shape[-1])
     return _frequencies(rows.shape[-1], rate_hz), np.moveaxis(power, -1, axis)
@@ -133,7 +131,7 @@ def welch(
         InputError: no samples, samples that are not finite, a rate that is not positive, unknown names, a segment
             longer than `x`, an overlap that is not shorter, an `fft_length` that is.
     """
-    rows, batch = _rows(x, axis)
+    rows, batch = as_rows(x, axis)
     segment = min(SEGMENT, rows.shape[-1]) if segment is None else _count("segment", segment)
     overlap = segment // 2 if overlap is None else _count("overlap", overlap)
     length = segment if fft_length is None else _count("fft_length", fft_length)
@@ -173,7 +171,7 @@ def amplitude(
         InputError: no samples, samples that are not finite, a rate that is not positive, an unknown name.
     """
     _check_rate(rate_hz)
-    rows, batch = _rows(x, axis)
+    rows, batch = as_rows(x, axis)
     lines = _core.amplitude_spectrum(rows, window, detrend)
     value = lines.reshape(*batch, lines.shape[-1])
     return Spectrum(_frequencies(rows.shape[-1], rate_hz), value, "amplitude", unit, window, rate_hz, rows.shape[-1])
@@ -208,7 +206,7 @@ def envelope(
     Raises:
         InputError: no samples, samples that are not finite, a rate that is not positive, a band beyond half the rate.
     """
-    rows, batch = _rows(x, axis)
+    rows, batch = as_rows(x, axis)
     if band_hz is None:
         bands = _kurtogram(rows, rate_hz, levels).band_hz
     else:
@@ -233,7 +231,7 @@ def kurtogram(x: ArrayLike, rate_hz: float, *, levels: int | None = None, axis: 
     Raises:
         InputError: too few samples, samples that are not finite, a rate that is not positive, too many levels.
     """
-    rows, batch = _rows(x, axis)
+    rows, batch = as_rows(x, axis)
     found = _kurtogram(rows, rate_hz, None if levels is None else _count("levels", levels))
     return Kurtogram(found.level, found.low_hz, found.high_hz, found.kurtosis.reshape(*batch, -1), rate_hz)
 
@@ -344,7 +342,7 @@ def velocity(
     Raises:
         InputError: samples that are not finite, a rate or cut-off that is not positive, a unit that is no acceleration.
     """
-    rows, batch = _rows(x, axis)
+    rows, batch = as_rows(x, axis)
     v = _core.velocity(rows, rate_hz, unit, high_pass_hz, _count("order", order))
     n = rows.shape[-1]
     return Waveform(np.arange(n) / rate_hz, v.reshape(*batch, n), "mm/s", rate_hz)
@@ -379,12 +377,12 @@ def velocity_rms(
         InputError: samples that are not finite, a rate that is not positive, a band beyond half the rate or without a
             line, a unit that is no acceleration.
     """
-    rows, batch = _rows(x, axis)
+    rows, batch = as_rows(x, axis)
     return _core.velocity_rms(rows, rate_hz, unit, low_hz, high_hz).reshape(batch)
 
 
 def channels(
-    x: NDArray[np.float32],
+    x: ArrayLike,
     rate_hz: float,
     *,
     velocity_hz: tuple[float, float] = (10.0, 1000.0),

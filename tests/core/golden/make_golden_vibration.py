@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
-
 from tests.core import vibration_oracle as oracle
 
 Array = NDArray[np.float64]
