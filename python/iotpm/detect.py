@@ -112,7 +112,7 @@ class SeriesScorer:
         Raises:
             InputError: times that fall, are missing though a detector needs them, or are not as many as the values.
         """
-        return self._parts(values, times_us).max(axis=1)
+        return np.asarray(self._parts(values, times_us).max(axis=1), dtype=np.float64)
 
     def parts(self, values: ArrayLike, times_us: ArrayLike | None = None) -> dict[str, NDArray[np.float64]]:
         """As `update`, each detector's own scores by its name."""
@@ -207,7 +207,7 @@ def record_filter(scores: ArrayLike, recent: int = 100) -> NDArray[np.float64]:
 
 
 def ranking_level(scores: ArrayLike) -> NDArray[np.float64]:
-    """Exponentially weighted mean (n), weight .02, from 0, of the scores to the power 1.5, by which readings are ranked.
+    """EWMA (n), weight .02, from 0, of the scores to the power 1.5: the level by which readings are ranked.
 
     The power lets one clear departure outrank the background of many weak ones.
     """
