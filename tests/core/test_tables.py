@@ -9,12 +9,14 @@ import pytest
 
 import iotpm
 from iotpm.features import FEATURES
+from iotpm.store.tables import VIBRATION
 
 START_US = 1_700_000_000_000_000
 COLUMNS = {
     "signals": "id name site asset signal unit kind seq",
     "readings": "signal ts value quality seq stored_at",
     "late_readings": "signal ts value quality seq stored_at watermark",
+    "vibration": f"signal start rate_hz n {' '.join(VIBRATION)} bands seq",
     "windows": f"signal start end segment n truncated {' '.join(FEATURES)} score maturity state speed load seq",
     "waveforms": "signal start rate_hz scale samples seq",
     "anomalies": "id signal site asset name detector kind revision state severity start time end peak_time peak_score "

@@ -65,7 +65,7 @@ def test_a_frame_is_one_waveform_and_one_window_of_it(tmp_path: Path, broker: Br
         Message(PUMP + ".vib", waveform(wave, start_us=at(0), rate_hz=1000.0, unit="m/s2"), WAVEFORM),
         Message(PUMP, waveform(whole, start_us=at(10), rate_hz=1000.0, name="vib", unit="m/s2", scale=0.001)),
     ]
-    session = through(tmp_path, broker.url, messages)
+    session = through(tmp_path, broker.url, messages, [{"match": "*", "waveform": {"keep_every": 1}}])
     assert session.dead() == []
     frames = session.rows(
         "SELECT s.name, epoch_us(w.start), w.rate_hz, w.samples FROM waveforms w JOIN signals s ON s.id = w.signal "

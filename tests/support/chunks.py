@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from iotpm.store.tables import FEATURES
+from iotpm.store.tables import FEATURES, VIBRATION
 
 TIME = pl.Datetime("us")
 T0 = 1_700_000_000_000_000
@@ -29,6 +29,10 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         **dict.fromkeys(FEATURES, pl.Float64),
         "score": pl.Float64, "maturity": pl.UInt8, "state": pl.String, "speed": pl.Float64, "load": pl.Float64,
         "seq": pl.UInt64,
+    },
+    "vibration": {
+        "signal": pl.UInt32, "start": TIME, "rate_hz": pl.Float64, "n": pl.UInt32,
+        **dict.fromkeys(VIBRATION, pl.Float64), "bands": pl.List(pl.Float64), "seq": pl.UInt64,
     },
     "waveforms": {
         "signal": pl.UInt32, "start": TIME, "rate_hz": pl.Float64, "scale": pl.Float64, "samples": pl.List(pl.Float32),

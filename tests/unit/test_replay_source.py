@@ -137,8 +137,8 @@ def test_one_row_is_enough(tmp_path: Path) -> None:
     source = open_source(write(tmp_path / "m.csv", "time,a\n2020-03-09 12:00:00,1.5\n"))
     assert readings(source) == WIDE[:1]
     assert source.summary().to_dict() == {
-        "files": 1, "readings": 1, "signals": 1, "span_s": 0.0, "typical_interval_s": None, "gaps": 0, "duplicates": 0,
-        "out_of_order": 0, "non_finite": 0,
+        "files": 1, "readings": 1, "frames": 0, "signals": 1, "span_s": 0.0, "typical_interval_s": None, "gaps": 0,
+        "duplicates": 0, "out_of_order": 0, "non_finite": 0,
     }  # fmt: skip
 
 

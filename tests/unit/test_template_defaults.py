@@ -9,20 +9,31 @@ import pytest
 
 from iotpm import _core
 from iotpm.config import AlarmLimits, Config, Template
+from iotpm.config.model import Waveforms
 from iotpm.errors import ConfigError
+from iotpm.store.tables import FEATURES, VIBRATION
 
 
 def test_every_key_and_default_of_the_engines_template_is_the_configurations() -> None:
-    assert json.loads(_core.default_template()) == msgspec.to_builtins(Template())
+    assert json.loads(_core.default_template()) == json.loads(msgspec.json.encode(Template()))
 
 
 def test_limits_have_the_same_keys_too() -> None:
     assert json.loads(_core.default_template())["limits"] == msgspec.to_builtins(AlarmLimits())
 
 
+def test_waveforms_have_the_same_keys_too() -> None:
+    assert json.loads(_core.default_template())["waveform"] == json.loads(msgspec.json.encode(Waveforms()))
+
+
+@pytest.mark.parametrize("feature", [*FEATURES, *VIBRATION])
+def test_every_feature_of_a_frame_can_be_scored(feature: str) -> None:
+    _core.Engine(json.dumps({"templates": [{"waveform": {"features": [feature], "limits_on": feature}}]}))
+
+
 @pytest.mark.parametrize("key", sorted(msgspec.to_builtins(Template()).keys() - {"limits"}))
 def test_the_engine_knows_every_key(key: str) -> None:
-    value = msgspec.to_builtins(Template())[key]
+    value = json.loads(msgspec.json.encode(Template()))[key]
     _core.Engine(json.dumps({"templates": [{key: value}]}))
 
 

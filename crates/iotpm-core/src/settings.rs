@@ -69,7 +69,7 @@ impl Settings {
             frames: None,
             state: None,
         };
-        settings.frames = Some(Box::new(FrameSettings::of(&t.waveform, &settings)));
+        settings.frames = Some(Box::new(FrameSettings::of(t, &settings)));
         settings.state = StateSettings::of(&t.state);
         settings
     }

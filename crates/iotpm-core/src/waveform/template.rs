@@ -3,7 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::FrameFeature;
-use crate::{Result, Template, settings::Settings, template::require, vibration::FrequencyBand};
+use crate::{
+    Result, Template,
+    settings::Settings,
+    template::require,
+    vibration::{FrequencyBand, bearing::Bearing},
+};
 
 /// Waveforms of the signals of a template: what is computed, scored and kept of a frame.
 ///
@@ -25,7 +30,7 @@ pub struct WaveformTemplate {
     pub envelope_high_hz: Option<f64>,
     /// Bands (low, high) whose root mean square is a column, Hz.
     pub bands_hz: Vec<(f64, f64)>,
-    /// Nominal speed of the shaft, revolutions a second.
+    /// Nominal speed of the shaft, revolutions a second; this and the orders below default to those of `machine`.
     pub speed_hz: Option<f64>,
     /// Ball pass frequency of the outer race over the shaft's speed.
     pub bpfo: Option<f64>,
@@ -99,6 +104,24 @@ fn check_features(t: &Template, w: &WaveformTemplate) -> Result<()> {
     require(t, "waveform.limits_on", &w.limits_on, known(&w.limits_on), columns)
 }
 
+/// What the template says of frames; speed and orders that it leaves open follow from its machine, where that is known.
+fn with_machine(t: &Template) -> WaveformTemplate {
+    let (own, facts) = (&t.waveform, &t.machine.bearing);
+    let geometry = facts.elements.zip(facts.element_diameter_mm).zip(facts.pitch_diameter_mm);
+    let bearing = geometry.and_then(|((elements, element_mm), pitch_mm)| {
+        Bearing::new(elements, element_mm, pitch_mm, facts.contact_angle_deg).ok()
+    });
+    let orders = bearing.map(|bearing| bearing.orders());
+    WaveformTemplate {
+        speed_hz: own.speed_hz.or(t.machine.speed_rpm.map(|rpm| rpm / 60.0)),
+        bpfo: own.bpfo.or(orders.map(|orders| orders.bpfo)),
+        bpfi: own.bpfi.or(orders.map(|orders| orders.bpfi)),
+        bsf: own.bsf.or(orders.map(|orders| orders.bsf)),
+        ftf: own.ftf.or(orders.map(|orders| orders.ftf)),
+        ..own.clone()
+    }
+}
+
 /// Everything one frame needs to know of its template.
 #[derive(Clone, Debug)]
 pub(crate) struct FrameSettings {
@@ -112,7 +135,8 @@ pub(crate) struct FrameSettings {
 
 impl FrameSettings {
     /// `settings` are those of the signal's readings: a trend keeps their detectors and alarm rules.
-    pub fn of(template: &WaveformTemplate, settings: &Settings) -> Self {
+    pub fn of(t: &Template, settings: &Settings) -> Self {
+        let template = with_machine(t);
         let with_limits = Settings {
             physical: (f64::NEG_INFINITY, f64::INFINITY),
             resolution: None,
@@ -121,9 +145,9 @@ impl FrameSettings {
             ..settings.clone()
         };
         Self {
-            template: template.clone(),
             features: template.features.iter().filter_map(|name| FrameFeature::named(name)).collect(),
             limited: FrameFeature::named(&template.limits_on),
+            template,
             without_limits: Settings { limits: None, ..with_limits.clone() },
             with_limits,
         }
