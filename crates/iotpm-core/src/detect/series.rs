@@ -165,7 +165,7 @@ pub struct SeriesScorer {
 
 impl SeriesScorer {
     /// The set `default`: what every signal is scored by unless told otherwise.
-    pub const DEFAULT: [&'static str; 3] = ["novelty", "resonance", "day"];
+    pub const DEFAULT: [&'static str; 4] = ["novelty", "resonance", "day", "frozen_baseline"];
 
     /// A scorer of the detectors `names`, silent for the first `warm_up` readings; `zone` gives the local time of day.
     ///
