@@ -27,7 +27,10 @@ fn detectors(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("detectors");
     group.throughput(Throughput::Elements(READINGS as u64));
     let alone = SERIES_DETECTORS.iter().map(|name| (*name, vec![*name]));
-    let sets = [("default", SeriesScorer::DEFAULT.to_vec()), ("default_without_shape", vec!["novelty", "day", "frozen_baseline"])];
+    let sets = [
+        ("default", SeriesScorer::DEFAULT.to_vec()),
+        ("default_without_shape", vec!["novelty", "day", "frozen_baseline"]),
+    ];
     for (label, names) in sets.into_iter().chain(alone) {
         let mut scorer = SeriesScorer::new(&names, WARM_UP_READINGS, &Zone::default()).expect("known names");
         for (i, value) in values[..SEEN].iter().enumerate() {

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 DEFAULT_DETECTORS: Final = ("novelty", "resonance", "day", "frozen_baseline")
-"""The set `default`: novelty of value, difference and spread; resonance on shape; earlier days; the first healthy week."""
+"""The set `default`: novelty of value, difference and spread; resonance on shape; earlier days; the first week."""
 WARM_UP_READINGS: Final = 750
 """Readings at the start of a series that score 0, unless told otherwise."""
 _NEEDS_TIME: Final = ("day", "seasonal", "frozen_baseline")
@@ -156,7 +156,7 @@ def score_series(
 
     Args:
         values: readings (n) in order of time.
-        times_us: their times, int64 microseconds UTC, not falling. Without them the default set leaves out what needs them.
+        times_us: their times, int64 microseconds UTC, not falling. The default set leaves out what needs them.
         warm_up: readings at the start that score 0; None is 750.
         detectors: names among `series_detectors()`; None is the default set.
         zone: IANA name of the zone of the signal's day; None is UTC.
