@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,5 +92,6 @@ def _tell(account: dict[str, Any], score: Score) -> None:
     )
     for what, count in list(account["false_by_kind"].items())[:5]:
         click.echo(f"  falsely raised: {count:>4} {what}")
-    click.echo("\nhit rule:" + (rule.__doc__ or "").split("\n\n", 1)[1].replace("\n", "\n  ").rstrip())
+    text = inspect.cleandoc(rule.__doc__ or "").split("\n\n", 1)[1]
+    click.echo("\nhit rule:\n" + textwrap.indent(text, "  "))
     click.echo(f"\ndatabase: {account['database']}")
