@@ -16,7 +16,7 @@ import pytest
 from tests.support.embedded import stored
 from tests.support.nodes import FOREVER, QUIET, configuration, elsewhere, running, wait_until
 
-from iotpm import _core, subjects
+from iotpm import _core, frames, subjects
 from iotpm.broker import Broker
 from iotpm.client import connect
 from iotpm.config import Config
@@ -56,8 +56,8 @@ def history() -> Messages:
         for name, source in sources.items()
     ]
     chance, whole, last = random.Random(4), Messages(), Messages()
-    for number, frames in enumerate(zip(*channels, strict=True)):
-        for messages in frames:
+    for number, channel in enumerate(zip(*channels, strict=True)):
+        for messages in channel:
             if chance.random() < 0.9:
                 whole.extend(messages)
             if chance.random() < 0.1:
@@ -74,6 +74,11 @@ def _special(number: int, whole: Messages) -> None:
     now_us = START_US + (number + 1) * 1_000_000
     if number == 10:
         whole.add(VIRTUAL.raw("plant", "pump0"), b"IPMW\x01\x00\x00\x00", now_us)
+    if number == 20:
+        late = frames.encode(np.ones(100), start_us=START_US + 10_500_000, rate_hz=100.0, signal="a")
+        whole.add(VIRTUAL.raw("plant", "pump0"), late, now_us)
+        broken = frames.encode([1.0, np.nan], start_us=now_us - 500_000, rate_hz=100.0, signal="a")
+        whole.add(VIRTUAL.raw("plant", "pump0"), broken, now_us)
     if number == 40:
         changed = [TEMPLATES[0] | {"waveform": TEMPLATES[0]["waveform"] | {"features": ["peak", "rms"]}}]
         whole.add(VIRTUAL.control(subjects.CONFIGURATION), json.dumps(changed).encode(), now_us)
@@ -137,7 +142,16 @@ def test_the_frames_have_everything_in_them(messages: Messages, whole: dict[str,
         messages.subjects, messages.payloads, list(range(1, len(messages) + 1)), messages.stream_times_us
     )
     counters = engine.counters()
-    wanted = ("duplicates", "late", "idle", "dead_letters", "controls", "waveforms_kept", "waveforms_dropped")
+    wanted = (
+        "duplicates",
+        "late",
+        "idle",
+        "non_finite",
+        "dead_letters",
+        "controls",
+        "waveforms_kept",
+        "waveforms_dropped",
+    )
     assert [name for name in wanted if counters[name] == 0] == []
     found = pl.DataFrame(out.anomalies)
     assert {"gap", "modified_z.bpfo", "modified_z.rms"} <= set(found["detector"]), found["detector"].unique()

@@ -18,7 +18,24 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 Bytes = Annotated[int, Meta(ge=65_536, le=1 << 60)]
 DiskBytes = Annotated[int, Meta(ge=1 << 24)]
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
-DetectorName = Literal["limits", "rate_of_change", "flatline", "modified_z", "ema_baseline"]
+DetectorName = Literal[
+    "basic",
+    "default",
+    "limits",
+    "rate_of_change",
+    "flatline",
+    "modified_z",
+    "ema_baseline",
+    "novelty",
+    "resonance",
+    "day",
+    "ewma",
+    "cusum",
+    "page_hinkley",
+    "level_shift",
+    "seasonal",
+    "frozen_baseline",
+]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,6 +185,9 @@ class AlarmLimits(Section, frozen=True, kw_only=True):
     deadband: Annotated[float, Meta(ge=0, description="how far the value must come back to clear a limit")] = 0.0
 
 
+Text = Annotated[str, Meta(min_length=1)]
+MachineGroup = Annotated[int, Meta(ge=1, le=4)]
+Elements = Annotated[int, Meta(ge=3, le=1000)]
 Hertz = Annotated[float, Meta(gt=0, le=1e9)]
 Band = tuple[Annotated[float, Meta(ge=0, le=1e9)], Hertz]
 
@@ -175,7 +195,9 @@ Band = tuple[Annotated[float, Meta(ge=0, le=1e9)], Hertz]
 class Waveforms(Section, frozen=True, kw_only=True):
     """Waveform frames of a template's signals: what is computed, scored and kept of them."""
 
-    keep_every: Annotated[int, Meta(ge=0, le=1 << 32, description="samples of every Nth frame are kept; 0 keeps none")] = 10
+    keep_every: Annotated[
+        int, Meta(ge=0, le=1 << 32, description="samples of every Nth frame are kept; 0 keeps none")
+    ] = 10
     keep_around_anomaly: Annotated[
         int, Meta(ge=0, le=64, description="and of this many frames before and after each change of an anomaly")
     ] = 2
@@ -202,7 +224,23 @@ class Waveforms(Section, frozen=True, kw_only=True):
 
 
 FailureMode = Literal[
-    "AIR", "BRD", "ELP", "ELU", "ERO", "FTS", "HIO", "INL", "LOO", "NOI", "OHE", "PDE", "PLU", "SER", "STD", "STP", "VIB"
+    "AIR",
+    "BRD",
+    "ELP",
+    "ELU",
+    "ERO",
+    "FTS",
+    "HIO",
+    "INL",
+    "LOO",
+    "NOI",
+    "OHE",
+    "PDE",
+    "PLU",
+    "SER",
+    "STD",
+    "STP",
+    "VIB",
 ]
 """Codes of ISO 14224 that the library uses; see python/iotpm/templates/failure_modes.toml."""
 
@@ -245,14 +283,15 @@ class States(Section, frozen=True, kw_only=True):
     ] = None
     load_signal: Annotated[SignalName | None, Meta(description="windows carry it as load", examples=["load"])] = None
     regimes: Annotated[
-        tuple[float, ...], Meta(max_length=15, description="ascending speeds; between them detectors learn of their own")
+        tuple[float, ...],
+        Meta(max_length=15, description="ascending speeds; between them detectors learn of their own"),
     ] = ()
 
 
 class BearingGeometry(Section, frozen=True, kw_only=True):
     """Bearing from its drawing, instead of a name in the catalogue; all three dimensions or none."""
 
-    elements: Annotated[int | None, Meta(ge=3, le=1000, description="balls or rollers in a row", examples=[9])] = None
+    elements: Annotated[Elements | None, Meta(description="balls or rollers in a row", examples=[9])] = None
     element_diameter_mm: Annotated[
         Positive | None, Meta(description="diameter of one, millimetres", examples=[7.94])
     ] = None
@@ -274,10 +313,10 @@ class MachineFacts(Section, frozen=True, kw_only=True):
     kind: Annotated[str | None, Meta(description="such as pump", examples=["pump"])] = None
     speed_rpm: Annotated[Positive | None, Meta(description="nominal speed, 1/min", examples=[1480.0])] = None
     power_kw: Annotated[Positive | None, Meta(description="rated power, kW", examples=[22.0])] = None
-    group: Annotated[int | None, Meta(ge=1, le=4, description="machine group of ISO 20816-3", examples=[2])] = None
-    mounting: Annotated[
-        Literal["rigid", "flexible"] | None, Meta(description="how it stands", examples=["rigid"])
-    ] = None
+    group: Annotated[MachineGroup | None, Meta(description="machine group of ISO 20816-3", examples=[2])] = None
+    mounting: Annotated[Literal["rigid", "flexible"] | None, Meta(description="how it stands", examples=["rigid"])] = (
+        None
+    )
     bearing: Annotated[BearingFacts, Meta(description="bearing")] = BearingFacts()
     gear_teeth: Annotated[
         tuple[Annotated[int, Meta(ge=1)], ...], Meta(description="teeth of the wheel on the shaft, one a mesh")
@@ -291,7 +330,8 @@ class Machine(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     """Machines of one kind: makes the templates of all their signals, behind the [[template]]s of the file."""
 
     pattern: Annotated[
-        str, Meta(min_length=3, description="pattern on site/asset; * is any run of characters", examples=["plant/pump-*"])
+        str,
+        Meta(min_length=3, description="pattern on site/asset; * is any run of characters", examples=["plant/pump-*"]),
     ] = "*/*"
     kind: Annotated[MachineKind, Meta(description="its library of templates", examples=["pump"])] = "motor"
     speed_rpm: Annotated[Positive | None, Meta(description="nominal speed, 1/min", examples=[1480.0])] = None
@@ -302,7 +342,8 @@ class Machine(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
         SignalName | None, Meta(description="its signal in 1/min; tells the operating state", examples=["speed"])
     ] = None
     power_signal: Annotated[
-        SignalName | None, Meta(description="its signal in kW; tells the state without speed_signal", examples=["power"])
+        SignalName | None,
+        Meta(description="its signal in kW; tells the state without speed_signal", examples=["power"]),
     ] = None
     current_signal: Annotated[
         SignalName | None,
@@ -315,17 +356,17 @@ class Machine(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     ] = None
     power_kw: Annotated[Positive | None, Meta(description="rated power, kW", examples=[22.0])] = None
     group: Annotated[
-        int | None,
-        Meta(ge=1, le=4, description="group of ISO 20816-3; default from power_kw: 2 from 15, 1 above 300", examples=[2]),
+        MachineGroup | None,
+        Meta(description="group of ISO 20816-3; default from power_kw: 2 from 15, 1 above 300", examples=[2]),
     ] = None
-    mounting: Annotated[
-        Literal["rigid", "flexible"] | None, Meta(description="how it stands", examples=["rigid"])
-    ] = None
+    mounting: Annotated[Literal["rigid", "flexible"] | None, Meta(description="how it stands", examples=["rigid"])] = (
+        None
+    )
     vibration_unit: Annotated[
-        str | None,
-        Meta(min_length=1, description="UCUM unit of its vibration; mm/s: zones become limits", examples=["mm/s"]),
+        Text | None,
+        Meta(description="UCUM unit of its vibration; mm/s: zones become limits", examples=["mm/s"]),
     ] = None
-    bearing: Annotated[str | None, Meta(min_length=1, description="name in the catalogue", examples=["6205"])] = None
+    bearing: Annotated[Text | None, Meta(description="name in the catalogue", examples=["6205"])] = None
     bearing_geometry: Annotated[BearingGeometry, Meta(description="geometry")] = BearingGeometry()
     gear_teeth: Annotated[
         tuple[Annotated[int, Meta(ge=1)], ...],
@@ -371,7 +412,7 @@ class Template(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     flatline_readings: Annotated[int, Meta(ge=3, le=1_000_000, description="identical readings of a stuck sensor")] = 30
     detectors: Annotated[
         list[DetectorName] | None,
-        Meta(description="detectors that run; default all", examples=[["limits", "modified_z"]]),
+        Meta(description="detectors that run, or sets of them; absent is basic", examples=[["default"]]),
     ] = None
     begin_count: Annotated[int, Meta(ge=1, le=16, description="an anomaly begins when this many ...")] = 3
     begin_of: Annotated[int, Meta(ge=1, le=16, description="... of this many readings reach 1.0 ...")] = 5
