@@ -16,12 +16,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iotpm import detect, errors, features, spectrum
+    from iotpm import detect, errors, features, gear, orders, spectrum
     from iotpm._core import Output, Table
     from iotpm.config import Config
     from iotpm.engine import Engine
 
-__all__ = ["Config", "Engine", "Output", "Table", "detect", "errors", "features", "spectrum"]
+__all__ = ["Config", "Engine", "Output", "Table", "detect", "errors", "features", "gear", "orders", "spectrum"]
 
 _HOMES = {"Config": "iotpm.config", "Engine": "iotpm.engine", "Output": "iotpm._core", "Table": "iotpm._core"}
 

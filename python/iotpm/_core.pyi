@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ __all__ = [
     "Engine",
     "HealthyTail",
     "LoadGenerator",
+    "MultiResolution",
     "MultivariateModel",
     "MultivariateScorer",
     "Output",
@@ -23,6 +24,7 @@ __all__ = [
     "bearing_elements",
     "bearing_orders",
     "bench_engine",
+    "cepstrum",
     "channel_feature_names",
     "channels",
     "crossings",
@@ -30,13 +32,19 @@ __all__ = [
     "drain_only",
     "envelope",
     "feature_names",
+    "gear_families",
+    "gear_frequencies",
+    "interpolate",
     "isolation_scores",
     "kurtogram",
     "ledoit_wolf",
     "message_hash",
     "modified_z",
+    "order_positions_from_pulses",
+    "order_positions_from_speed",
     "principal_axes",
     "psd",
+    "quefrency_peaks",
     "ranking_level",
     "record_filter",
     "robust_distances",
@@ -44,9 +52,13 @@ __all__ = [
     "severity_zone",
     "spectrum_band",
     "spectrum_peaks",
+    "synchronous_average",
+    "tacho_pulses",
     "unit_conversion",
     "velocity",
     "velocity_rms",
+    "waveform_feature_names",
+    "waveform_features",
     "welch",
     "window_features",
 ]
@@ -191,6 +203,25 @@ class DataPlane:
     def stop(self) -> None: ...
     @property
     def finished(self) -> bool: ...
+
+@final
+class MultiResolution:
+    def __new__(
+        cls, tiers: Sequence[tuple[int, int]] | None = None, lateness_us: int = 0, points: int = 32
+    ) -> MultiResolution: ...
+    @staticmethod
+    def restore(snapshot: bytes) -> MultiResolution: ...
+    def push(self, times_us: NDArray[np.int64], values: NDArray[np.float64]) -> None: ...
+    def over(
+        self, horizon_us: int, quantiles: Sequence[float]
+    ) -> tuple[int, int, int, list[float], list[float], float]: ...
+    def snapshot(self) -> bytes: ...
+    @property
+    def tiers(self) -> list[tuple[int, int]]: ...
+    @property
+    def left_out(self) -> tuple[int, int]: ...
+    @property
+    def nbytes(self) -> int: ...
 
 @final
 class Publisher:
@@ -372,3 +403,33 @@ def ledoit_wolf(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
 def robust_distances(rows: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def principal_axes(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def isolation_scores(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]: ...
+def waveform_feature_names() -> Sequence[str]: ...
+def waveform_features(x: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float64]: ...
+def order_positions_from_speed(
+    speed_hz: NDArray[np.float64], rate_hz: float, samples_per_rev: int
+) -> NDArray[np.float64]: ...
+def order_positions_from_pulses(
+    pulses_s: NDArray[np.float64], pulses_per_rev: int, samples: int, rate_hz: float, samples_per_rev: int
+) -> NDArray[np.float64]: ...
+def tacho_pulses(
+    tacho: NDArray[np.float64], rate_hz: float, threshold: float, hysteresis: float
+) -> NDArray[np.float64]: ...
+def interpolate(
+    x: NDArray[np.float64] | NDArray[np.float32], positions: NDArray[np.float64], interpolation: str
+) -> NDArray[np.float64]: ...
+def synchronous_average(x: NDArray[np.float64] | NDArray[np.float32], samples_per_rev: int) -> NDArray[np.float64]: ...
+def cepstrum(x: NDArray[np.float64] | NDArray[np.float32], window: str, detrend: str) -> NDArray[np.float64]: ...
+def quefrency_peaks(
+    cepstrum: NDArray[np.float64], rate_hz: float, least_s: float, most_s: float, count: int
+) -> list[tuple[int, float, float]]: ...
+def gear_frequencies(pinion_teeth: int, wheel_teeth: int, pinion_hz: float) -> list[float]: ...
+def gear_families(
+    lines: NDArray[np.float64],
+    spacing_hz: float,
+    pinion_teeth: int,
+    wheel_teeth: int,
+    pinion_hz: float,
+    harmonics: int,
+    sidebands: int,
+    tolerance: float,
+) -> list[tuple[int, Literal["pinion", "wheel"], list[float], list[float], float]]: ...

@@ -1,17 +1,34 @@
-"""The 17 features of windows, each defined by one NumPy or SciPy expression (see `iotpm-core`, `features`)."""
+"""Features of windows and waveforms, each defined by one NumPy or SciPy expression, and statistics over long horizons.
+
+The definitions, with their sources, are in `iotpm-core`: `features` (the 17 of every window), `vibration` (waveforms)
+and `multiresolution`.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iotpm import _core
+from iotpm.multiresolution import Horizon, MultiResolution
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["FEATURES", "SPECTRAL_FEATURES", "time_domain", "window_features"]
+    Array = NDArray[np.float64]
+    Samples = NDArray[np.float64] | NDArray[np.float32]
+
+__all__ = [
+    "FEATURES",
+    "SPECTRAL_FEATURES",
+    "Horizon",
+    "MultiResolution",
+    "TimeFeatures",
+    "time_domain",
+    "window_features",
+]
 
 FEATURES: tuple[str, ...] = tuple(_core.feature_names())
 SPECTRAL_FEATURES: tuple[str, ...] = (
@@ -22,11 +39,80 @@ SPECTRAL_FEATURES: tuple[str, ...] = (
 )
 
 
-def window_features(x: ArrayLike, rate_hz: float | None = None, axis: int = -1) -> dict[str, NDArray[np.float64]]:
-    """All 17 features along an axis.
+@dataclass(frozen=True, slots=True, eq=False)
+class TimeFeatures:
+    """Features of waveforms, arrays of their shape without the axis of time; NaN where undefined.
+
+    Attributes:
+        mean: `np.mean(x)`
+        std: `np.std(x)`
+        min: `np.min(x)`
+        max: `np.max(x)`
+        rms: `np.sqrt(np.mean(x**2))`
+        peak: `np.max(np.abs(x))`
+        peak_to_peak: `np.ptp(x)`
+        crest_factor: `peak / rms`
+        shape_factor: `rms / np.mean(np.abs(x))`
+        impulse_factor: `peak / np.mean(np.abs(x))`
+        clearance_factor: `peak / np.mean(np.sqrt(np.abs(x)))**2`
+        skewness: `scipy.stats.skew(x)`
+        kurtosis: `scipy.stats.kurtosis(x)`: excess, 0 for a normal distribution.
+        zero_crossings: `np.count_nonzero(np.diff(x < 0))`
+        mean_crossings: `np.count_nonzero(np.diff(x < np.mean(x)))`
+        activity: `np.var(x)`, as the next two after Hjorth (1970).
+        mobility: `np.sqrt(np.var(np.diff(x)) / np.var(x))`: radians a sample; times the rate radians a second.
+        complexity: mobility of `np.diff(x)` over mobility of `x`: 1 for a sine.
+    """
+
+    mean: Array
+    std: Array
+    min: Array
+    max: Array
+    rms: Array
+    peak: Array
+    peak_to_peak: Array
+    crest_factor: Array
+    shape_factor: Array
+    impulse_factor: Array
+    clearance_factor: Array
+    skewness: Array
+    kurtosis: Array
+    zero_crossings: Array
+    mean_crossings: Array
+    activity: Array
+    mobility: Array
+    complexity: Array
+
+    def as_dict(self) -> dict[str, Array]:
+        """An array for each name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def time_domain(x: ArrayLike, axis: int = -1) -> TimeFeatures:
+    """Features of waveforms along an axis.
 
     Args:
-        x: samples, finite; any shape.
+        x: samples, finite; any shape, f32 or f64, any stride.
+        axis: the axis of time.
+
+    Returns:
+        Arrays of the shape of `x` without `axis`. Constant samples have no skewness, kurtosis, mobility and complexity,
+        samples that are all 0 no factors.
+
+    Raises:
+        InputError: samples that are not finite.
+    """
+    rows, batch = as_rows(x, axis)
+    features = _core.waveform_features(rows)
+    names = _core.waveform_feature_names()
+    return TimeFeatures(**{name: features[:, at].reshape(batch) for at, name in enumerate(names)})
+
+
+def window_features(x: ArrayLike, rate_hz: float | None = None, axis: int = -1) -> dict[str, Array]:
+    """All 17 features of every window along an axis.
+
+    Args:
+        x: samples, finite; any shape, f32 or f64, any stride.
         rate_hz: sample rate in Hz; without it, and below 16 samples, the spectral features are NaN.
         axis: the axis of time.
 
@@ -37,23 +123,14 @@ def window_features(x: ArrayLike, rate_hz: float | None = None, axis: int = -1) 
     Raises:
         InputError: samples that are not finite, or a rate that is not positive.
     """
-    windows = np.moveaxis(as_samples(x), axis, -1)
-    rows = windows.reshape(-1, windows.shape[-1]) if windows.size else np.empty((_rows(windows.shape), 0))
+    rows, batch = as_rows(x, axis)
     features = _core.window_features(rows, rate_hz)
-    return {name: features[:, at].reshape(windows.shape[:-1]) for at, name in enumerate(FEATURES)}
+    return {name: features[:, at].reshape(batch) for at, name in enumerate(FEATURES)}
 
 
-def as_samples(x: ArrayLike) -> NDArray[np.float64] | NDArray[np.float32]:
-    """Samples as floats, without a copy if they are `float64` or `float32` already."""
-    samples = np.asarray(x)
-    return samples if samples.dtype in (np.float64, np.float32) else samples.astype(np.float64)
-
-
-def _rows(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape[:-1], dtype=np.int64))
-
-
-def time_domain(x: ArrayLike, axis: int = -1) -> dict[str, NDArray[np.float64]]:
-    """The 13 features that need no sample rate; otherwise as `window_features`."""
-    features = window_features(x, None, axis)
-    return {name: values for name, values in features.items() if name not in SPECTRAL_FEATURES}
+def as_rows(x: ArrayLike, axis: int) -> tuple[Samples, tuple[int, ...]]:
+    """Rows of samples, time last, and the shape of the batch: a view where there can be one, f32 or f64."""
+    array = np.asarray(x)
+    samples = np.moveaxis(array if array.dtype == np.float32 else array.astype(np.float64, copy=False), axis, -1)
+    batch = samples.shape[:-1]
+    return samples.reshape(int(np.prod(batch, dtype=np.int64)), samples.shape[-1]), batch

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iotpm.errors import InputError
+from iotpm.gear_pair import GearFrequencies, GearPair, MeshFamily, mesh_families
 
 if TYPE_CHECKING:
     from iotpm.spectrum.types import Spectrum
 
-__all__ = ["Line", "Mesh", "mesh"]
+__all__ = ["GearFrequencies", "GearPair", "Line", "Mesh", "MeshFamily", "mesh", "mesh_families"]
 
 HARMONICS = 3
 SIDEBANDS = 2

@@ -65,7 +65,7 @@ def samples(least: int, most: int) -> st.SearchStrategy[Array]:
 
 @given(x=samples(1, 200))
 def test_features_of_time_are_their_definitions(x: Array) -> None:
-    got = {name: float(value) for name, value in features.time_domain(x).items()}
+    got = {name: float(value) for name, value in features.window_features(x).items()}
     with np.errstate(invalid="ignore", divide="ignore"):
         wanted = time_oracle(x) if not is_constant(x) else {}
     if not wanted:
@@ -121,8 +121,8 @@ def test_any_axis_is_the_axis_of_time(axis: int) -> None:
 
 
 def test_empty_windows_are_undefined_and_no_windows_are_none() -> None:
-    assert np.isnan(features.time_domain(np.empty((3, 0)))["mean"]).all()
-    assert features.time_domain(np.empty((0, 5)))["mean"].shape == (0,)
+    assert np.isnan(features.window_features(np.empty((3, 0)))["mean"]).all()
+    assert features.window_features(np.empty((0, 5)))["mean"].shape == (0,)
 
 
 @settings(deadline=None)
@@ -182,5 +182,5 @@ def test_modified_z_is_causal(x: Array, cut: int) -> None:
 def test_strided_input_is_read_as_numpy_reads_it() -> None:
     x: Any = np.random.default_rng(3).normal(size=(60, 40))
     np.testing.assert_array_equal(detect.modified_z(x[::-2, 3], 5), detect.modified_z(x[::-2, 3].copy(), 5))
-    got, wanted = features.time_domain(x.T[::2]), features.time_domain(x.T[::2].copy())
+    got, wanted = features.window_features(x.T[::2]), features.window_features(x.T[::2].copy())
     np.testing.assert_array_equal(got["mean"], wanted["mean"])

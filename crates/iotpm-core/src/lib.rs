@@ -21,6 +21,7 @@ mod error;
 pub mod features;
 mod grouping;
 mod machine;
+pub mod multiresolution;
 pub mod multivariate;
 mod operating;
 mod output;

@@ -11,13 +11,16 @@ mod features;
 mod input;
 mod load;
 mod machine;
+mod multiresolution;
 mod multivariate;
+mod orders;
 mod output;
 mod plane;
 mod publisher;
 mod rows;
 mod tables;
 mod template;
+mod time_features;
 mod vibration;
 
 /// Messages are allocated by the reader's thread and freed by the pipeline's, two or three pieces each; glibc spends
@@ -36,15 +39,21 @@ mod _core {
         features::{feature_names, modified_z, psd, window_features},
         load::LoadGenerator,
         machine::{band_rms, bearing_diagnose, bearing_elements, bearing_orders, severity_zone, unit_conversion},
+        multiresolution::MultiResolution,
         multivariate::{
             HealthyTail, MultivariateModel, MultivariateScorer, align_frames, isolation_scores, ledoit_wolf,
             principal_axes, robust_distances,
+        },
+        orders::{
+            cepstrum, gear_families, gear_frequencies, interpolate, order_positions_from_pulses,
+            order_positions_from_speed, quefrency_peaks, synchronous_average, tacho_pulses,
         },
         output::Output,
         plane::{Chunk, DataPlane, drain_only},
         publisher::Publisher,
         tables::Table,
         template::default_template,
+        time_features::{waveform_feature_names, waveform_features},
         vibration::{
             amplitude_spectrum, channel_feature_names, channels, envelope, kurtogram, spectrum_band, spectrum_peaks,
             velocity, velocity_rms, welch,

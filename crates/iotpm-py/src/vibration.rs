@@ -25,7 +25,7 @@ type Array2<'py, T> = Bound<'py, PyArray2<T>>;
 type Array1<'py, T> = Bound<'py, PyArray1<T>>;
 
 /// Rows of `width` that `work` makes of the rows of `x`.
-fn mapped<'py>(
+pub fn mapped<'py>(
     py: Python<'py>,
     x: &Rows<'py>,
     width: usize,

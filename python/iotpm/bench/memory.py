@@ -35,15 +35,32 @@ def measure(*, counts: Sequence[int], dist: Path, say: Callable[[str], None]) ->
     """Memory for each number of signals, times of a fresh node's start and end, size of the newest wheel.
 
     Returns:
-        `signals`: a list with `bytes_per_signal`, `resident_bytes` and `snapshot_bytes`; `start_seconds` from the
-        command to ready, `drain_seconds` from SIGTERM to the end, `import_seconds`, `wheel_bytes` (None without one).
+        `signals`: a list with `bytes_per_signal`, `resident_bytes` and `snapshot_bytes`;
+        `multiresolution_bytes_per_signal`; `start_seconds` from the command to ready, `drain_seconds` from SIGTERM to
+        the end, `import_seconds`, `wheel_bytes` (None without one).
     """
     engines = []
     for count in counts:
         say(f"{count:,} signals")
         engines.append(_in_child(count))
+    say("a month of one signal in multi-resolution statistics")
+    statistics = {"multiresolution_bytes_per_signal": multiresolution_memory()}
     say("starting a node")
-    return {"signals": engines, **_node(), "wheel_bytes": _wheel_bytes(dist)}
+    return {"signals": engines, **statistics, **_node(), "wheel_bytes": _wheel_bytes(dist)}
+
+
+def multiresolution_memory() -> int:
+    """State of the statistics of one signal over all horizons, once a month of a reading a second has filled them."""
+    import numpy as np
+
+    from iotpm.features import MultiResolution
+
+    statistics = MultiResolution()
+    rng = np.random.default_rng(1)
+    day = np.arange(86_400, dtype=np.int64) * _SECOND_US
+    for at in range(31):
+        statistics.push(_START_US + at * 86_400 * _SECOND_US + day, rng.normal(20.0, 1.0, day.size))
+    return statistics.nbytes
 
 
 def engine_memory(signals: int) -> dict[str, Any]:
