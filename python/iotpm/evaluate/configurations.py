@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 DEFAULT = "default"
-BEST_HERE = "best here"
 BASIC = "basic"
 
 
@@ -30,12 +29,18 @@ TIMED = ("day", "seasonal", "frozen_baseline")
 """Detectors of one signal that need the readings' times."""
 
 
+def _best(arguments: dict[str, Any]) -> Configuration:
+    """The row of the arguments that did best on one benchmark."""
+    told = [f"{key} {'+'.join(value) if isinstance(value, tuple) else value}" for key, value in arguments.items()]
+    return Configuration(f"best here: {', '.join(told) or 'the default'}", arguments)
+
+
 def one_signal(ablation: bool, best_here: dict[str, Any], *, timed: bool) -> list[Configuration]:
     """Rows for benchmarks of single signals; `best_here` was chosen by looking at this benchmark.
 
     `basic` is the modified z-score of the last 100 readings, the statistic behind the detector set of that name.
     """
-    rows = [Configuration(), Configuration(BEST_HERE, best_here), Configuration(BASIC)]
+    rows = [Configuration(), _best(best_here), Configuration(BASIC)]
     if not ablation:
         return rows
     used, opt_in = _detectors(timed)
@@ -68,9 +73,8 @@ def score_signal(
 
 def many_signals(ablation: bool, best_here: dict[str, Any]) -> list[Configuration]:
     """Rows for benchmarks of assets; `best_here` was chosen by looking at this benchmark."""
-    rows = [Configuration(), Configuration(BEST_HERE, best_here)]
+    rows = [Configuration(), _best(best_here), Configuration("without energy", {"energy": False})]
     if ablation:
-        rows.append(Configuration("without energy", {"energy": False}))
         rows.append(Configuration("without cleaning", {"clean": False}))
         rows += [Configuration(m, {"method": m}) for m in ("mahalanobis", "pca", "isolation_forest")]
     return rows

@@ -29,7 +29,7 @@ LAYOUT = """  valve1/*.csv valve2/*.csv other/*.csv     `;` between, columns dat
 
 TRAINING_ROWS = 400
 
-BEST: dict[str, Any] = {"energy": False}
+BEST: dict[str, Any] = {}
 
 COLUMNS = {
     "f1": "F1",
