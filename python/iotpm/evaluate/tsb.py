@@ -1,7 +1,7 @@
 """TSB-AD-U: single series with labelled rows and a training prefix, whose length is in the file's name (`_tr_N_`).
 
-The score is 0 in the training prefix and is smoothed (EWMA, 0.02) for ranking. VUS-PR is computed over the whole series
-with the series' period as greatest buffer, as TSB-AD does, and averaged over the series.
+The score is 0 in the training prefix; `iotpm.detect.ranking_level` of it ranks the rows. VUS-PR is computed over the
+whole series with the series' period as greatest buffer, as TSB-AD does, and averaged over the series.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ Floats = NDArray[np.float64]
 LAYOUT = "  <number>_<set>_id_<n>_<domain>_tr_<rows>_1st_<row>.csv     columns Data, Label (any subset of TSB-AD-U)"
 
 BEST: dict[str, Any] = {}
-
-SMOOTHING = 0.02
 
 COLUMNS = {
     "vus_pr": "VUS-PR",
@@ -79,15 +77,6 @@ def read(path: Path) -> tuple[Floats, NDArray[np.bool_], int]:
     return files.numbers(path, table, "Data"), labels, min(_prefix(path) or 0, len(labels))
 
 
-def smoothed(scores: Floats, rate: float = SMOOTHING) -> Floats:
-    """Running mean of scores (n) from 0, each reading with weight `rate`: the level that ranks."""
-    level, out = 0.0, np.empty_like(scores)
-    for at, score in enumerate(scores.tolist()):
-        level += rate * (score - level)
-        out[at] = level
-    return out
-
-
 def _judged(work: tuple[Path, Configuration]) -> Figures:
     path, configuration = work
     values, labels, prefix = read(path)
@@ -96,9 +85,11 @@ def _judged(work: tuple[Path, Configuration]) -> Figures:
 
 def _figures(values: Floats, labels: NDArray[np.bool_], prefix: int, scores: Floats) -> Figures:
     """Figures of one series; what is said of the training prefix does not count."""
+    from iotpm.detect import ranking_level
+
     scores = scores.copy()
     scores[:prefix] = 0.0
-    level, window = smoothed(scores), period(values)
+    level, window = ranking_level(scores), period(values)
     behind = Counts.of(labels[prefix:], scores[prefix:] >= 1.0)
     return {
         "vus_pr": vus_pr(labels, level, window),
