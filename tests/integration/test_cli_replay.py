@@ -224,3 +224,21 @@ def stored(process: subprocess.Popen[str], data_dir: Path) -> int:
             return int(source.status()["stored"]["rows"]["readings"]) if source.running else 0
     except IotpmError:
         return 0
+
+
+def test_a_recording_is_cut_into_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez(tmp_path / "motor.npz", de=np.random.default_rng(1).normal(size=6_500), fs=1_000.0)
+    result = replay("motor.npz", "--via", "engine", "--unit", "m/s2", "--frame", "0.5")
+    assert result.exit_code == 0, result.output
+    assert "13 frames, 1 signal, 1 file" in result.output
+    assert "13 windows;" in result.output
+    found = account("motor.npz", "--via", "engine")
+    assert (found["frames"], found["windows"], found["stored"], found["dead_letters"]) == (6, 6, 0, 0)
+    assert "last 500 samples are no whole frame" in found["notes"][0]
+    assert "give --rate-hz" in replay(_without_rate(tmp_path)).output
+
+
+def _without_rate(tmp_path: Path) -> Path:
+    np.save(tmp_path / "bare.npy", np.zeros(10))
+    return tmp_path / "bare.npy"

@@ -532,7 +532,7 @@ def test_export_writes_what_was_asked_for(store: tuple[Database, Writer], tmp_pa
     assert Query(database).export("readings", target, Filter(since_us=T0 + 2_000_000)) == 2
     found = duckdb.read_parquet(str(target)) if ending == "parquet" else duckdb.read_csv(str(target))
     assert found.select("signal, value").fetchall() == [("plant/pump/s0", 2.0), ("plant/pump/s0", 3.0)]
-    with pytest.raises(StoreError, match="must be one of readings, windows, anomalies"):
+    with pytest.raises(StoreError, match="must be one of readings, windows, vibration, waveforms"):
         Query(database).export("secrets", target)
     with pytest.raises(StoreError, match=r"must end in \.parquet or \.csv"):
         Query(database).export("readings", tmp_path / "x.txt")

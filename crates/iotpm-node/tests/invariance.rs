@@ -19,7 +19,7 @@ const SECOND_US: i64 = 1_000_000;
 enum Step {
     Reading { signal: u8, event_s: i64, value: f64, fahrenheit: bool, source: Option<(u8, u64)> },
     Array { asset: u8, values: Vec<(u8, i64, f64)> },
-    Waveform { signal: u8, samples: Vec<f32> },
+    Waveform { signal: u8, event_s: i64, samples: Vec<f32> },
     Tick,
     Silence { seconds: i64 },
     Configuration { hi: f64, unit: bool },
@@ -38,6 +38,13 @@ fn event_s() -> impl Strategy<Value = i64> {
     prop_oneof![8 => Just(0i64), 2 => -4i64..0, 1 => -60i64..-4, 1 => Just(3600i64)]
 }
 
+/// Mostly quiet frames, some loud, some with a sample that is no number.
+fn samples() -> impl Strategy<Value = Vec<f32>> {
+    let scale = prop_oneof![8 => Just(1f32), 2 => Just(50f32), 1 => Just(f32::NAN)];
+    (prop::collection::vec(-1f32..1f32, 1..40), scale)
+        .prop_map(|(samples, scale)| samples.into_iter().map(|sample| sample * scale).collect())
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let source = proptest::option::of((0u8..3, 0u64..40));
     prop_oneof![
@@ -46,8 +53,8 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         4 => (0u8..3, prop::collection::vec((0u8..3, event_s(), value()), 0..12))
             .prop_map(|(asset, values)| Step::Array { asset, values }),
-        1 => (0u8..8, prop::collection::vec(-1f32..1f32, 1..40))
-            .prop_map(|(signal, samples)| Step::Waveform { signal, samples }),
+        4 => (0u8..8, event_s(), samples())
+            .prop_map(|(signal, event_s, samples)| Step::Waveform { signal, event_s, samples }),
         4 => Just(Step::Tick),
         2 => (1i64..90).prop_map(|seconds| Step::Silence { seconds }),
         1 => (25f64..95f64, any::<bool>()).prop_map(|(hi, unit)| Step::Configuration { hi, unit }),
@@ -63,6 +70,7 @@ fn templates(hi: f64, unit: bool) -> String {
     format!(
         r#"[{{"match":"s/*",{unit}"window_s":10,"hop_s":5,"lateness_s":3,"idle_timeout_s":20,"limits":{{"hi":{hi}}},
         "state":{{"signal":"t1","off_below":20.2,"running_above":20.3,"load_signal":"t2","regimes":[20.6]}},
+        "waveform":{{"keep_every":3,"keep_around_anomaly":2,"features":["rms","peak"],"limits_on":"peak"}},
         "failure_mode":"VIB","modified_z_window":8,"begin_count":1,"begin_of":2,"end_count":2,"max_reorder":8,"max_ring":64}}]"#
     )
 }
@@ -105,8 +113,8 @@ fn wire(step: &Step, time_us: i64) -> (String, Vec<u8>) {
             let json: Vec<_> = values.iter().map(reading).collect();
             (format!("iotpm.raw.s.a{asset}"), format!("[{}]", json.join(",")).into())
         }
-        Step::Waveform { signal, samples } => {
-            (format!("iotpm.raw.s.a{}.w{signal}", signal / 3), frame(time_us, samples))
+        Step::Waveform { signal, event_s, samples } => {
+            (format!("iotpm.raw.s.a{}.w{signal}", signal / 3), frame(event_us(event_s), samples))
         }
         Step::Tick | Step::Silence { .. } => ("iotpm.tick.0".into(), Vec::new()),
         Step::Configuration { hi, unit } => ("iotpm.ctl.0.configuration".into(), templates(*hi, *unit).into()),
@@ -286,6 +294,8 @@ fn the_generated_messages_reach_every_table() {
         "sources_evicted",
         "too_many_signals",
         "unit_conversions",
+        "waveforms_kept",
+        "waveforms_dropped",
         "anomalies",
         "controls",
     ] {
