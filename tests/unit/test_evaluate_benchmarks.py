@@ -487,7 +487,7 @@ def test_false_alarms_of_a_small_plant_are_counted_by_asset() -> None:
 
 def test_the_interval_without_an_alarm_is_poissons_and_else_holds_the_mean() -> None:
     # P(no alarm) = 2.5 % at a rate of 3.689 in the whole exposure of 10 x 2 weeks.
-    assert false_alarms.interval(np.zeros(10, dtype=np.int64), 2.0) == (0.0, 0.0, pytest.approx(3.6889 / 20, abs=1e-4))
+    assert false_alarms.interval(np.zeros(10, dtype=np.int64), 2.0) == pytest.approx((0.0, 0.0, 3.6889 / 20), abs=1e-4)
     rate, low, high = false_alarms.interval(np.array([0, 0, 4, 0, 2, 0, 1, 3]), 0.5)
     assert (rate, low < rate < high) == (2.5, True)
 

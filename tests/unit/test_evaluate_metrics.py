@@ -99,7 +99,7 @@ def test_nab_no_alarm_is_0_and_the_first_row_of_each_window_is_100(profile: str)
 
     assert curve([(file, np.zeros(200))], PROFILES[profile]).frozen() == 0.0
     assert curve([(file, alarms(200, 60, 120))], PROFILES[profile]).frozen() == pytest.approx(100.0)
-    assert curve([(file, alarms(200, 60, 120))], PROFILES[profile]).optimised() == (pytest.approx(100.0), 1.0)
+    assert curve([(file, alarms(200, 60, 120))], PROFILES[profile]).optimised() == pytest.approx((100.0, 1.0))
 
 
 def test_nab_an_alarm_in_the_middle_of_a_window_by_hand() -> None:
@@ -257,7 +257,8 @@ def test_vus_pr_is_its_definition(seed: int) -> None:
     labels[:5] |= seed % 4 == 0
     labels[-4:] |= seed % 5 == 0
     scores = rng.normal(size=rows) + labels * rng.random()
-    scores = np.round(scores) if seed % 3 == 0 else scores
+    if seed % 3 == 0:
+        scores = np.floor(scores)
 
     window = int(rng.integers(0, 22))
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from iotpm.errors import InputError
 
@@ -24,7 +23,7 @@ class Counts:
     fn: int = 0
 
     @classmethod
-    def of(cls, labels: NDArray[Any], alarms: NDArray[Any]) -> Counts:
+    def of(cls, labels: ArrayLike, alarms: ArrayLike) -> Counts:
         """Counts of labels (n) and alarms (n), both as truth values.
 
         Raises:
@@ -70,7 +69,7 @@ class Sweep:
     negatives: int
 
     @classmethod
-    def of(cls, labels: NDArray[Any], scores: NDArray[Any]) -> Sweep:
+    def of(cls, labels: ArrayLike, scores: ArrayLike) -> Sweep:
         """Sweep over labels (n) and scores (n), finite."""
         order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
         ranked, truth = np.asarray(scores, dtype=np.float64)[order], np.asarray(labels, dtype=bool)[order]

@@ -13,10 +13,8 @@ one running sum: O(W x rows near anomalies), not O(W x 250 x rows).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from iotpm.errors import InputError
 
@@ -26,7 +24,7 @@ Numbers = NDArray[np.int64]
 THRESHOLDS, DEFAULT_PERIOD, MAX_PERIOD = 250, 125, 300
 
 
-def vus_pr(labels: NDArray[Any], scores: NDArray[Any], window: int) -> float:
+def vus_pr(labels: ArrayLike, scores: ArrayLike, window: int) -> float:
     """VUS-PR of scores (n), finite, against labels (n) with buffers 0..`window` rows.
 
     Raises:
@@ -99,7 +97,7 @@ def _area(inside: Floats, alarmed: Floats, decayed: Floats, found: Floats, posit
     return float(np.dot(np.diff(recall, prepend=0.0), hits / alarmed))
 
 
-def period(values: NDArray[Any]) -> int:
+def period(values: ArrayLike) -> int:
     """Period of a series (n) in rows, 6 to 303, as TSB-AD finds the window of VUS: its greatest autocorrelation peak.
 
     The peak is searched at lags 4 to 399 of the first 20,000 rows; 125 where there is none, or only one beyond 303
