@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from iotpm import subjects
 from iotpm.replay import Pacer, Source, open_source, parse_speed, replay_messages, replay_stream
-from iotpm.replay.messages import Ticks
+from iotpm.replay.ticks import Ticks
 from iotpm.virtual import Messages, rebatched
 
 S = 1_000_000

@@ -1,8 +1,8 @@
 """How long data stay: tiers by age or the disk budget, whichever comes first; a forecast; refusal when full.
 
 Readings in the lake become 1-minute and then 1-hour rollups (`signal, ts, n, sum, min, max, seq`; a bucket that two
-files share has a row in each, to be added up). Windows and vibration features stay as long as minutes; late readings, waveforms and scores go
-with the raw readings. Age is measured against the stream's time of the last stored message, never a clock.
+files share has a row in each, to be added up). Windows and vibration features stay as long as minutes; late readings,
+waveforms and scores go with the raw readings. Age is measured against the stream's time of the last stored message, never a clock.
 """
 
 from __future__ import annotations
