@@ -2,7 +2,8 @@
 
 Readings in the lake become 1-minute and then 1-hour rollups (`signal, ts, n, sum, min, max, seq`; a bucket that two
 files share has a row in each, to be added up). Windows and vibration features stay as long as minutes; late readings,
-waveforms and scores go with the raw readings. Age is measured against the stream's time of the last stored message, never a clock.
+waveforms and scores go with the raw readings. Age is measured against the stream's time of the last stored message,
+never a clock.
 """
 
 from __future__ import annotations
