@@ -16,6 +16,7 @@ COMMANDS = {
     "anomalies": "List anomalies, or follow them as they are raised.",
     "export": "Write readings, windows or anomalies to Parquet or CSV.",
     "config": "Write a commented example configuration, or check one.",
+    "scan": "Look through any table of readings, without a server: diagnostics, unusual stretches, a page of charts.",
     "evaluate": "Measure the detectors on public data sets, with controls beside every figure.",
     "spectrum": "Diagnose a record of vibration: lines, the damaged bearing element, severity, a page of figures.",
     "bench": "Measure engine, features and the whole stream on this machine.",

@@ -1,0 +1,145 @@
+"""How a signal arrives and what its values look like: what a configuration must know, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .series import Series
+
+READINGS_MIN: Final = 200
+"""Below this a signal is too short to judge: 15 % of it would not warm a detector up."""
+GAP_INTERVALS: Final = 10
+"""An interval of more than this many typical ones is a gap, as a node's idle timeout has it."""
+FLAT_READINGS: Final = 30
+"""Equal readings in a row that a node takes for a stuck sensor."""
+_DECIMALS_MAX: Final = 9
+_LEVELS_MAX: Final = 64
+_MODE_SHARE_MIN: Final = 0.1
+_BINS: Final = 64
+_DIP_MAX: Final = 0.1
+"""Between two modes the histogram falls below this share of the lower one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """What was found before any detector ran. Intervals in seconds; `remarks` are for people."""
+
+    readings: int
+    unusable: int
+    duplicates: int
+    out_of_order: int
+    interval_s: float
+    jitter: float
+    gaps: int
+    longest_gap_s: float
+    least: float
+    greatest: float
+    resolution: float
+    levels: int
+    longest_flat: int
+    modes: tuple[float, ...]
+    too_short: bool
+    remarks: tuple[str, ...] = field(default=())
+
+
+def inspect_series(series: Series) -> Ingestion:
+    """Rates, gaps, duplicates, order, resolution, flat stretches and operating modes of a signal."""
+    ordered = series.in_order()
+    intervals_s = np.diff(ordered.times_us) / 1e6
+    interval_s = float(np.median(intervals_s)) if len(intervals_s) else float("nan")
+    gaps = intervals_s[intervals_s > GAP_INTERVALS * interval_s]
+    values = ordered.values
+    found = Ingestion(
+        readings=len(series),
+        unusable=int((~np.isfinite(series.values)).sum()),
+        duplicates=len(series) - len(np.unique(series.times_us)),
+        out_of_order=int((np.diff(series.times_us) < 0).sum()),
+        interval_s=interval_s,
+        jitter=_jitter(intervals_s, interval_s),
+        gaps=len(gaps),
+        longest_gap_s=float(gaps.max()) if len(gaps) else 0.0,
+        least=float(values.min()) if len(values) else float("nan"),
+        greatest=float(values.max()) if len(values) else float("nan"),
+        resolution=_resolution(values),
+        levels=len(np.unique(values)),
+        longest_flat=_longest_run(values),
+        modes=_modes(values),
+        too_short=len(values) < READINGS_MIN,
+    )
+    return _with_remarks(found)
+
+
+def _jitter(intervals_s: NDArray[np.float64], typical_s: float) -> float:
+    """Median departure from the typical interval, as a share of it."""
+    if not len(intervals_s) or not typical_s > 0:
+        return float("nan")
+    return float(np.median(np.abs(intervals_s - typical_s)) / typical_s)
+
+
+def _resolution(values: NDArray[np.float64]) -> float:
+    """The coarsest decimal grid on which all values lie; 0 if there is none."""
+    for decimals in range(_DECIMALS_MAX + 1):
+        steps = values * 10.0**decimals
+        if len(values) and np.all(np.abs(steps - np.round(steps)) <= 1e-6 + 1e-12 * np.abs(steps)):
+            return float(10.0**-decimals)
+    return 0.0
+
+
+def _longest_run(values: NDArray[np.float64]) -> int:
+    """Most equal readings in a row."""
+    if not len(values):
+        return 0
+    ends = np.flatnonzero(np.concatenate([np.diff(values) != 0, [True]]))
+    return int(np.diff(np.concatenate([[-1], ends])).max())
+
+
+def _modes(values: NDArray[np.float64]) -> tuple[float, ...]:
+    """Levels around which the values gather, if they are several: peaks of the histogram with a deep dip between."""
+    if len(values) < READINGS_MIN or len(np.unique(values)) <= _LEVELS_MAX:
+        return ()
+    low, high = np.quantile(values, [0.005, 0.995])
+    if not high > low:
+        return ()
+    counts, edges = np.histogram(values, _BINS, (float(low), float(high)))
+    smooth = np.convolve(counts, [0.25, 0.5, 0.25], "same")
+    groups = _groups(smooth > _DIP_MAX * smooth.max())
+    large = [(a, b) for a, b in groups if counts[a:b].sum() >= _MODE_SHARE_MIN * len(values)]
+    centres = (edges[:-1] + edges[1:]) / 2
+    return tuple(float(np.average(centres[a:b], weights=counts[a:b])) for a, b in large) if len(large) > 1 else ()
+
+
+def _groups(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Runs [begin, end) of marked places."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], marked, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def _with_remarks(found: Ingestion) -> Ingestion:
+    return replace(found, remarks=tuple(_remarks(found)))
+
+
+def _remarks(found: Ingestion) -> list[str]:
+    many_levels = found.levels > _LEVELS_MAX or found.levels < 2
+    checks = [
+        (found.too_short, f"too short to judge: {found.readings} readings, at least {READINGS_MIN} are needed"),
+        (found.unusable > 0, f"{found.unusable:,} readings are no number"),
+        (found.duplicates > 0, f"{found.duplicates:,} readings repeat a time: a node keeps the first"),
+        (found.out_of_order > 0, f"{found.out_of_order:,} readings are older than the one before: set `lateness_s`"),
+        (found.gaps > 0, f"{found.gaps:,} gaps, the longest {found.longest_gap_s:,.0f} s"),
+        (found.jitter > 0.01, f"intervals vary by {found.jitter:.0%}: no spectral features"),
+        (found.levels < 2, "constant"),
+        (not many_levels and not found.too_short, f"quantised: {found.levels} different values"),
+        (found.levels > 1 and found.longest_flat >= FLAT_READINGS, f"{found.longest_flat:,} equal readings in a row"),
+        (len(found.modes) > 1, f"{len(found.modes)} operating modes: about {_listed(found.modes)}"),
+    ]
+    return [text for holds, text in checks if holds]
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)

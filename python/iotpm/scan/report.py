@@ -1,0 +1,63 @@
+"""The scan itself: every signal inspected and judged."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from iotpm.replay.times import rfc3339
+
+from .ingestion import Ingestion, inspect_series
+from .series import Series
+from .unusual import Unusual, find_unusual
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesReport:
+    """One signal: its readings in order, how they arrive, what is unusual."""
+
+    series: Series
+    ingestion: Ingestion
+    unusual: list[Unusual]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, times as RFC 3339."""
+        found = self.ingestion
+        names = [name for name in found.__slots__ if name != "modes"]
+        return {
+            "signal": self.series.name,
+            **{name: _plain(getattr(found, name)) for name in names},
+            "modes": list(found.modes),
+            "unusual": [_unusual(one) for one in self.unusual],
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value != value:
+        return None
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _unusual(one: Unusual) -> dict[str, Any]:
+    times = {"start": rfc3339(one.start_us), "end": rfc3339(one.end_us), "peak": rfc3339(one.peak_us)}
+    rest = {"score": one.score, "value": one.value, "usual": one.usual}
+    return {**times, **rest, "direction": one.direction, "detector": one.detector}
+
+
+def scan(series: Sequence[Series], progress: Callable[[], None] = lambda: None) -> list[SeriesReport]:
+    """Inspect and judge every signal, on all cores; `progress` is called after each."""
+    reports = []
+    with ThreadPoolExecutor(thread_name_prefix="iotpm-scan") as pool:
+        for report in pool.map(_report, series):
+            reports.append(report)
+            progress()
+    return reports
+
+
+def _report(series: Series) -> SeriesReport:
+    ordered = series.in_order()
+    return SeriesReport(ordered, inspect_series(series), find_unusual(ordered))

@@ -1,0 +1,152 @@
+"""`iotpm scan`: diagnostics, unusual stretches, the page, the configuration to start from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from iotpm.cli import main
+from iotpm.config import Config
+from iotpm.replay import open_source
+from iotpm.scan import Series, find_unusual, inspect_series, read_series, scan
+
+START_US = 1_700_000_000_000_000
+SECOND_US = 1_000_000
+
+
+def series(values: np.ndarray, times_s: np.ndarray | None = None) -> Series:
+    times_s = np.arange(len(values)) if times_s is None else times_s
+    return Series("s/a/x", START_US + (times_s * SECOND_US).astype(np.int64), np.asarray(values, dtype=np.float64))
+
+
+def noise(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(20.0, 1.0, count)
+
+
+def remarks(found: Series) -> str:
+    return "; ".join(inspect_series(found).remarks)
+
+
+def test_a_clean_signal_has_its_rate_and_no_remark() -> None:
+    found = inspect_series(series(noise(1_000), np.arange(1_000) * 0.5))
+    assert (found.interval_s, found.gaps, found.duplicates, found.remarks) == (0.5, 0, 0, ())
+
+
+def test_gaps_duplicates_disorder_and_missing_values_are_counted() -> None:
+    times_s = np.concatenate([np.arange(500), np.arange(700, 1_200)]).astype(float)
+    times_s[10] = times_s[9]
+    times_s[[20, 21]] = times_s[[21, 20]]
+    values = noise(1_000)
+    values[[30, 31, 32]] = np.nan
+    found = inspect_series(series(values, times_s))
+    assert (found.gaps, found.longest_gap_s, found.duplicates, found.out_of_order, found.unusable) == (
+        1,
+        201.0,
+        1,
+        1,
+        3,
+    )
+
+
+def test_two_operating_modes_are_told_apart_from_one() -> None:
+    two = np.where(np.arange(2_000) // 250 % 2 == 0, noise(2_000), noise(2_000) + 40)
+    assert [round(level) for level in inspect_series(series(two)).modes] == [20, 60]
+    assert inspect_series(series(noise(2_000))).modes == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "remark"),
+    [
+        (np.full(300, 5.0), "constant"),
+        (np.round(noise(300)), "quantised"),
+        (np.concatenate([noise(300), np.full(60, 20.0), noise(300, 1)]), "60 equal readings in a row"),
+        (noise(50), "too short to judge: 50 readings"),
+    ],
+)
+def test_odd_values_are_remarked(values: np.ndarray, remark: str) -> None:
+    assert remark in remarks(series(values))
+
+
+def test_the_resolution_is_the_decimal_grid_of_the_values() -> None:
+    assert inspect_series(series(np.round(noise(300), 2))).resolution == 0.01
+    assert inspect_series(series(noise(300) * np.pi)).resolution == 0.0
+
+
+def test_a_level_shift_is_found_and_noise_is_not() -> None:
+    values = noise(3_000)
+    values[2_000:2_100] += 30
+    found = find_unusual(series(values))
+    first = START_US + 2_000 * SECOND_US
+    assert [one for one in found if first <= one.start_us <= first + 100 * SECOND_US and one.direction == "above"]
+    assert not find_unusual(series(np.full(3_000, 7.0)))
+
+
+def test_scores_know_only_what_came_before() -> None:
+    values = noise(3_000)
+    values[1_500] += 40
+    whole = find_unusual(series(values))
+    cut = find_unusual(series(np.concatenate([values[:2_000], noise(1_000, 5)])))
+    before = START_US + 2_000 * SECOND_US
+    assert [o for o in whole if o.end_us < before] == [o for o in cut if o.end_us < before]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    values = noise(1_500)
+    values[1_200:1_250] += 30
+    lines = [
+        f"2024-01-01T{i // 3600:02}:{i // 60 % 60:02}:{i % 60:02}Z;{v:.3f};<{i % 2}>" for i, v in enumerate(values)
+    ]
+    path = tmp_path / "pump.csv"
+    path.write_text("time;a&b;text\n" + "\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def test_a_file_becomes_lines_a_page_and_a_configuration(table: Path, tmp_path: Path) -> None:
+    page, configuration = tmp_path / "page.html", tmp_path / "plant.toml"
+    run = CliRunner().invoke(main, ["scan", str(table), "--html", str(page), "--config", str(configuration), "--json"])
+    assert run.exit_code == 0, run.output
+    (line,) = [json.loads(text) for text in run.stdout.splitlines() if text.startswith("{")]
+    assert (line["signal"], line["readings"], line["interval_s"], line["resolution"]) == (
+        "replay/pump/a&b",
+        1_500,
+        1.0,
+        0.001,
+    )
+    assert any(one["start"].startswith("2024-01-01T00:20:0") for one in line["unusual"])
+    text = page.read_text("utf-8")
+    assert "a&amp;b" in text
+    assert "<svg" in text
+    assert "http" not in text
+    template = Config.load(configuration).templates[0]
+    assert (template.pattern, template.resolution) == ("*/*/a&b", 0.001)
+
+
+def test_rows_without_a_time_are_seconds_and_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("Data\n" + "\n".join(f"{v:.4f}" for v in noise(400)) + "\n", "utf-8")
+    run = CliRunner().invoke(main, ["scan", str(path), "--html", str(tmp_path / "p.html")])
+    assert run.exit_code == 0, run.output
+    assert "rows are counted as seconds" in run.output
+
+
+@pytest.mark.parametrize(("name", "says"), [("absent.csv", "no such file"), ("empty.csv", "empty.csv")])
+def test_a_file_that_cannot_be_scanned_is_named(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "empty.csv").write_text("", "utf-8")
+    run = CliRunner().invoke(main, ["scan", str(tmp_path / name)])
+    assert run.exit_code == 1
+    assert says in run.output
+
+
+def test_several_signals_keep_their_order_and_progress_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    rows = "\n".join(f"{i},{i % 7},{i % 5}" for i in range(300))
+    path.write_text("time,b,a\n" + rows + "\n", "utf-8")
+    told: list[int] = []
+    reports = scan(read_series(open_source(path)), lambda: told.append(1))
+    assert [report.series.name for report in reports] == ["replay/wide/b", "replay/wide/a"]
+    assert len(told) == 2
