@@ -1,4 +1,4 @@
-"""`iotpm config init|check`."""
+"""`iotpm config init|check|templates`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from iotpm.cli.output import errors_end_the_command, json_option, print_json
 
 @click.group()
 def command() -> None:
-    """Write a commented example configuration, or check one."""
+    """Write a commented example configuration, check one, or list the library of templates."""
 
 
 @command.command()
@@ -38,6 +38,31 @@ def check(path: Path, as_json: bool) -> None:
 
     config = Config.load(path)
     if as_json:
-        print_json({"path": str(path), "ok": True, "hash": config.hash})
+        print_json({"path": str(path), "ok": True, "hash": config.hash, "templates": len(config.all_templates)})
     else:
-        click.echo(f"{path}: ok ({len(config.templates)} templates)")
+        made = len(config.all_templates) - len(config.templates)
+        machines = f", {made} more of {len(config.machines)} machines" if config.machines else ""
+        click.echo(f"{path}: ok ({len(config.templates)} templates{machines})")
+
+
+@command.command()
+@json_option
+@errors_end_the_command
+def templates(as_json: bool) -> None:
+    """List the library of templates that `[[machine]]` uses, with the failure mode each hints at (ISO 14224)."""
+    from iotpm.config.library import KINDS, failure_modes, library
+
+    modes = failure_modes()
+    if as_json:
+        import msgspec
+
+        print_json({"kinds": [msgspec.to_builtins(library(kind)) for kind in KINDS], "failure_modes": modes})
+        return
+    for kind in KINDS:
+        plan = library(kind)
+        click.echo(f"{kind}: {plan.description}")
+        for entry in plan.entries:
+            hint = "" if entry.failure_mode is None else f"{entry.failure_mode}  {modes[entry.failure_mode]}"
+            click.echo(
+                f"  {entry.signal:28} {entry.kind or '':12} settles in {entry.settle_s:>6.0f} s  {hint}".rstrip()
+            )

@@ -74,7 +74,10 @@ def _states(state: States) -> Iterator[Finding]:
         yield ("state", "running_above"), running, f"must be at least off_below = {off}"
     if list(state.regimes) != sorted(set(state.regimes)):
         yield ("state", "regimes"), list(state.regimes), "must ascend"
-    given = [key for key in ("signal", "running_above", "rate_per_s", "stale_s", "speed_signal", "load_signal", "regimes")
-             if getattr(state, key)]
+    given = [
+        key
+        for key in ("signal", "running_above", "rate_per_s", "stale_s", "speed_signal", "load_signal", "regimes")
+        if getattr(state, key)
+    ]
     if given and off is None:
         yield ("state", given[0]), getattr(state, given[0]), "needs off_below: without it there are no states"

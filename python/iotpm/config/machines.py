@@ -195,7 +195,7 @@ def _waveforms(facts: MachineFacts) -> Waveforms:
 
 
 def bearing_orders(bearing: BearingFacts) -> tuple[float, float, float, float] | None:
-    """BPFO, BPFI, BSF, FTF as multiples of the shaft's speed; None without geometry. Formulas: the core's `bearing` room."""
+    """BPFO, BPFI, BSF, FTF as multiples of the shaft's speed; None without geometry."""
     from iotpm import _core
 
     elements, small, large = bearing.elements, bearing.element_diameter_mm, bearing.pitch_diameter_mm

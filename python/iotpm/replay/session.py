@@ -180,7 +180,7 @@ class _Feeder:
         self._speed = speed
         self._start_us = start_us
         self._report = report
-        self._idle_timeout_s = max((t.idle_timeout_s or 0.0 for t in node.config.templates), default=0.0)
+        self._idle_timeout_s = max((t.idle_timeout_s or 0.0 for t in node.config.all_templates), default=0.0)
         self.stop = stop
         self.error: BaseException | None = None
 
@@ -266,7 +266,7 @@ def embedded(
     from ..engine import Engine
 
     engine = Engine(config, shards=config.node.shards or min(os.cpu_count() or 1, 4))
-    idle_timeout_s = max((t.idle_timeout_s or 0.0 for t in config.templates), default=0.0)
+    idle_timeout_s = max((t.idle_timeout_s or 0.0 for t in config.all_templates), default=0.0)
     outcome, read = Outcome(), 0
     with duckdb.connect() as tables:
         for batch, output in replay_engine(source, engine, start_us, idle_timeout_s=idle_timeout_s):

@@ -3,6 +3,7 @@
 from .faults import FAULT_KINDS, Fault, FaultKind, FaultSchedule
 from .plant import DEFAULT_START_US, Plant, PlantTick, end_message, plant_messages
 from .score import Alarm, HitRule, Score, Verdict, judge, random_control, score_run
+from .sweep import Sweep, SweepSchedule
 
 __all__ = [
     "DEFAULT_START_US",
@@ -15,6 +16,8 @@ __all__ = [
     "Plant",
     "PlantTick",
     "Score",
+    "Sweep",
+    "SweepSchedule",
     "Verdict",
     "end_message",
     "judge",

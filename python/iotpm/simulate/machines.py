@@ -44,7 +44,7 @@ class SignalModel:
 class MachineModel:
     """One kind of machine; speed as a fraction of nominal is `speed_idle + speed_gain * load`."""
 
-    kind: str
+    kind: Literal["pump", "motor", "fan", "compressor"]
     speed_idle: float
     speed_gain: float
     signals: tuple[SignalModel, ...]

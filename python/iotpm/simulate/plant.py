@@ -16,6 +16,7 @@ from ..virtual import Messages
 from .faults import Fault
 from .machines import MACHINES, SIGNALS_PER_MACHINE, MachineModel, SignalModel
 from .noise import Floats, generator_of, key_of, normal
+from .sweep import STILL, Sweep, Sweeps
 
 Times = npt.NDArray[np.int64]
 
@@ -77,6 +78,7 @@ class Plant:
         self._faults: list[Fault] = []
         self._next_fault = 0
         self._active: list[_Active] = []
+        self._sweeps = Sweeps(self.assets)
         self.tick_count = 0
 
     def _models(self, machine: MachineModel) -> tuple[SignalModel, ...]:
@@ -112,6 +114,8 @@ class Plant:
         self._ambient_gain, self._lag_s = column(lambda s: s.ambient_gain), column(lambda s: s.lag_s)
         self._low, self._high = column(lambda s: s.physical_min), column(lambda s: s.physical_max)
         self._resolution = column(lambda s: s.resolution)
+        # What a machine at rest still shows: temperature and static pressure; everything else needs a turning shaft.
+        self._rests = column(lambda s: s.kind in ("temperature", "pressure")) > 0
         self._bearing_weight = column(lambda s: s.bearing_weight)
         self._speed_idle = np.array([[m.speed_idle] for m in self._machines])
         self._speed_gain = np.array([[m.speed_gain] for m in self._machines])
@@ -168,6 +172,11 @@ class Plant:
         pending = self._faults[self._next_fault :] + faults
         self._faults, self._next_fault = sorted(pending, key=lambda fault: fault.start_us), 0
 
+    def sweep(self, sweeps: Iterable[Sweep]) -> None:
+        """Adds speed sweeps. Raises KeyError for an asset that the plant does not have."""
+        for sweep in sweeps:
+            self._sweeps.add(sweep)
+
     def _load(self, times_s: Floats, index: int) -> Floats:
         """Load of every asset as a fraction of nominal, [A]."""
         wave = self._cycle_amplitude * np.sin(2.0 * np.pi * times_s / self._cycle_s + self._cycle_phase)
@@ -192,8 +201,13 @@ class Plant:
         """True values, [A, S], before sensors and faults."""
         times_s = np.asarray(times_us * 1e-6, dtype=np.float64)
         load = self._load(times_s, index)[:, None]
-        driver = np.where(self._follows_speed, self._speed_idle + self._speed_gain * load, load)
-        target = self._base + self._gain * driver**self._exponent
+        speed, base = self._speed_idle + self._speed_gain * load, self._base
+        if self._sweeps:
+            factor = self._sweeps.factors(times_us)[:, None]
+            speed, load = speed * factor, load * factor
+            base = np.where(self._rests, base, base * np.minimum(1.0, factor / STILL))
+        driver = np.where(self._follows_speed, speed, load)
+        target = base + self._gain * driver**self._exponent
         self._state = target if self._state is None else self._state + self._follow * (target - self._state)
         ambient = _AMBIENT_AMPLITUDE_K * np.cos(2.0 * np.pi * (times_s - _WARMEST_S) / _DAY_S)
         return np.asarray(self._state + self._ambient_gain * ambient[:, None])

@@ -11,12 +11,40 @@ from typing import TYPE_CHECKING, Any
 
 from ..virtual import EMBEDDED, rebatched, run_embedded
 from .faults import FaultSchedule
+from .machines import MACHINES, MachineModel
 from .plant import Plant, end_message, plant_messages
 from .score import Alarm, HitRule, Score, score_run
+from .sweep import SweepSchedule
 
 if TYPE_CHECKING:
     from .._core import Table
+    from ..config import Config, Machine
     from ..engine import Engine
+
+LOWEST_SHARE = 0.33
+"""Lowest speed in a sweep, as a share of the nominal one: half of what a fan runs at with the least load."""
+
+
+def machine_config(site: str = "plant", *, states: bool = True) -> Config:
+    """The plant's machines as `[[machine]]` entries; without `states` nothing tells their operating states."""
+    from ..config import Config
+
+    return Config(machines=tuple(_machine(site, model, states) for model in MACHINES))
+
+
+def _machine(site: str, model: MachineModel, states: bool) -> Machine:
+    from ..config import Machine
+
+    rated = next(signal.gain for signal in model.signals if signal.name == "speed")
+    nominal = rated * (model.speed_idle + max(0.0, model.speed_gain))
+    return Machine(
+        pattern=f"{site}/{model.kind}-*",
+        kind=model.kind,
+        speed_rpm=nominal,
+        speed_min_rpm=LOWEST_SHARE * nominal,
+        speed_signal="speed" if states else None,
+        load_signal="load",
+    )
 
 
 def alarms_of(table: Table) -> Iterator[Alarm]:
@@ -79,6 +107,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--preroll-s", type=float, default=5400.0)
     parser.add_argument("--run-s", type=float, default=7200.0)
     parser.add_argument("--rate", type=float, default=0.5, help="faults per asset and hour")
+    parser.add_argument(
+        "--sweeps", action="store_true", help="stops, starts and other speeds; operating states are told"
+    )
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of the report")
     parser.add_argument("--list", action="store_true", help="also list missed faults and false alarms")
@@ -91,7 +122,10 @@ def main() -> None:
 
     told = _arguments()
     plant = Plant(told.assets, interval_s=told.interval_s, seed=told.seed)
-    engine = Engine(plant.templates(), shards=told.shards)
+    if told.sweeps:
+        begin_us = plant.start_us + int(told.preroll_s * 1e6)
+        plant.sweep(SweepSchedule(told.seed).sweeps(plant, begin_us, begin_us + int(told.run_s * 1e6)))
+    engine = Engine(machine_config() if told.sweeps else plant.templates(), shards=told.shards)
     score, took = run_trial(plant, engine, FaultSchedule(told.seed, told.rate), told.preroll_s, told.run_s)
     lines = [json.dumps(took | score.to_dict())] if told.json else [json.dumps(took), *report_lines(score)]
     if told.list:
