@@ -1,6 +1,11 @@
 //! A template resolved to the numbers the hot path needs.
 
-use crate::{Limits, Quality, Template, detect::EmaWeights, operating::StateSettings, waveform::FrameSettings};
+use crate::{
+    Limits, Quality, Template,
+    detect::{EmaWeights, SERIES_DETECTORS, SeriesScorer},
+    operating::StateSettings,
+    waveform::FrameSettings,
+};
 
 /// Shortest default window and default silence, microseconds.
 const DEFAULT_SPAN_US: i64 = 30_000_000;
@@ -38,11 +43,15 @@ pub(crate) struct Settings {
     /// What a waveform frame needs; absent only in the settings of a trend.
     pub frames: Option<Box<FrameSettings>>,
     pub state: Option<Box<StateSettings>>,
+    /// Detectors that run beside the set `basic`, in order of fusion.
+    pub series: Vec<&'static str>,
 }
 
 impl Settings {
     pub fn of(t: &Template) -> Self {
-        let runs = |name: &str| t.detectors.as_ref().is_none_or(|list| list.iter().any(|d| d == name));
+        let listed = |name: &str| t.detectors.iter().flatten().any(|listed| listed == name);
+        let runs = |name: &str| t.detectors.is_none() || [name, "basic", "default"].into_iter().any(listed);
+        let adds = |name: &str| listed(name) || listed("default") && SeriesScorer::DEFAULT.contains(&name);
         let has_limits = [t.limits.lo_lo, t.limits.lo, t.limits.hi, t.limits.hi_hi].iter().any(Option::is_some);
         let mut settings = Self {
             window_us: t.window_s.map(microseconds),
@@ -68,6 +77,7 @@ impl Settings {
             max_ring: t.max_ring,
             frames: None,
             state: None,
+            series: SERIES_DETECTORS.iter().copied().filter(|name| adds(name)).collect(),
         };
         settings.frames = Some(Box::new(FrameSettings::of(t, &settings)));
         settings.state = StateSettings::of(&t.state);

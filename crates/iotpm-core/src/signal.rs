@@ -11,7 +11,7 @@ use crate::{
     AnomalyRevision, LateReading, NO_STREAM_TIME, Output, Quality, Reading, ReadingRow, RejectReason, Rejected,
     ScoreRow, SignalId, WindowRow,
     alarm::{Alarm, Context, LatestWindow, Scored, Step},
-    detect::BasicDetectors,
+    detect::{BasicDetectors, SeriesScorer, WARM_UP_READINGS, Zone},
     features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
     operating::{Conditions, Fact, Operating, Role},
     reorder::{Arrival, Reorder, Waiting},
@@ -70,6 +70,8 @@ pub(crate) struct SignalState {
     ring: Ring,
     windows: Option<Windows>,
     pub detectors: BasicDetectors,
+    /// Where the template adds detectors to the set `basic`.
+    series: Option<Box<SeriesScorer>>,
     alarm: Alarm,
     latest_window: Option<LatestWindow>,
     /// Only of a signal that has waveforms.
@@ -96,6 +98,7 @@ impl SignalState {
             ring: Ring::default(),
             windows: None,
             detectors: BasicDetectors::new(settings),
+            series: series_of(settings),
             alarm: Alarm::default(),
             latest_window: None,
             frames: None,
@@ -299,6 +302,14 @@ impl SignalState {
         self.operating = settings.state.is_some().then(|| Box::new(Operating::of(follows)));
     }
 
+    /// Other detectors beside the set `basic` begin anew; the same ones keep what they learned.
+    pub fn fit_series(&mut self, settings: &Settings) {
+        let current = self.series.iter().flat_map(|series| series.names());
+        if !current.eq(settings.series.iter().copied()) {
+            self.series = series_of(settings);
+        }
+    }
+
     /// After a restore under other templates.
     pub fn fit_operating(&mut self, settings: &Settings) {
         if self.operating.is_some() != settings.state.is_some() {
@@ -313,7 +324,10 @@ impl SignalState {
 
     fn score(&mut self, reading: Waiting, run: &mut Run) -> f64 {
         let Waiting { time_us, value } = reading;
-        let fused = self.detectors.judge(time_us, value, run.settings);
+        let mut fused = self.detectors.judge(time_us, value, run.settings);
+        if let Some(series) = &mut self.series {
+            fused = fused.or(series.judge(time_us, value));
+        }
         run.output.counters.scored += 1;
         if run.emit_scores {
             run.output.scores.push(ScoreRow {
@@ -489,6 +503,7 @@ impl SignalState {
     /// New settings act from here on; windows of another length start anew.
     pub fn reconfigure(&mut self, run: &mut Run) {
         self.detectors.reconfigure(run.settings);
+        self.fit_series(run.settings);
         self.reconfigure_frames(run);
         if let Some(operating) = &mut self.operating {
             operating.reconfigure(run.settings);
@@ -502,6 +517,12 @@ impl SignalState {
         let from_us = self.reorder.greatest_us().map_or(i64::MIN, |greatest| greatest.saturating_add(1));
         self.windows = wanted.map(|(length_us, hop_us)| Windows::new(length_us, hop_us, self.phase_seed, from_us));
     }
+}
+
+/// The detectors that the template adds to the set `basic`; their days are UTC.
+fn series_of(settings: &Settings) -> Option<Box<SeriesScorer>> {
+    let scorer = SeriesScorer::new(&settings.series, WARM_UP_READINGS, &Zone::default());
+    scorer.ok().filter(|_| !settings.series.is_empty()).map(Box::new)
 }
 
 fn context<'a>(signal: SignalId, name: &'a str, window: Option<&'a LatestWindow>, run: &Run) -> Context<'a> {
