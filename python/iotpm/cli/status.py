@@ -63,8 +63,7 @@ def _position(status: dict[str, Any]) -> str:
 
 
 def _counts(rows: dict[str, int]) -> str:
-    waveforms = ("vibration", "waveforms") if rows["vibration"] else ()
-    names = ("signals", "readings", "windows", *waveforms, "anomalies", "late_readings", "dead_letters")
+    names = ("signals", "readings", "windows", "anomalies", "late_readings", "dead_letters")
     return ", ".join(f"{show(rows[name])} {name.replace('_', ' ')}" for name in names)
 
 
