@@ -64,7 +64,7 @@ class Angular(_Drawn):
     @property
     def revolutions(self) -> float:
         """How far the shaft turned."""
-        return self.value.shape[-1] / self.samples_per_rev
+        return float(self.value.shape[-1] / self.samples_per_rev)
 
     @property
     def speed_hz(self) -> Array:

@@ -1,7 +1,7 @@
 """Figures of results: Plotly, from the extra `plot`, imported when a figure is made.
 
-`result.plot()` of a spectrum, envelope, kurtogram, waveform, diagnosis or severity calls `draw`; `waterfall`, `orbit`
-and `trend` take arrays. `write` makes one HTML file of several figures that needs no network.
+`result.plot()` of a spectrum, order spectrum, cepstrum, envelope, kurtogram, waveform, diagnosis or severity calls
+`draw`; `waterfall`, `orbit` and `trend` take arrays. `write` makes one HTML file of several figures, for use offline.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from iotpm import bearing, iso20816
+from iotpm import bearing, iso20816, orders
+from iotpm.cepstrum import Cepstrum
 from iotpm.errors import InputError
 from iotpm.spectrum import types
 
@@ -43,7 +44,7 @@ def _plotly() -> Any:
 
 
 def draw(result: object, **options: Any) -> Any:
-    """A figure of a result of `iotpm.spectrum`, `iotpm.bearing` or `iotpm.iso20816`.
+    """A figure of a result of `iotpm.spectrum`, `iotpm.orders`, `iotpm.bearing` or `iotpm.iso20816`.
 
     Args:
         result: what to draw; of several spectra or waveforms the first.
@@ -118,6 +119,22 @@ def _envelope(envelope: types.Envelope, **options: Any) -> Any:
 def _waveform(waveform: types.Waveform, *, title: str = "Waveform") -> Any:
     curve = _curve(waveform.time_s, _first(waveform.value))
     return _figure(title, "time [s]", f"value{_unit(waveform.unit)}", [curve])
+
+
+def _order_spectrum(spectrum: orders.OrderSpectrum, *, title: str = "Order spectrum") -> Any:
+    curve = _curve(spectrum.order, _first(spectrum.value))
+    return _figure(title, "order [1/rev]", f"amplitude{_unit(spectrum.unit)}", [curve])
+
+
+def _over_angle(result: orders.Angular | orders.SynchronousAverage, *, title: str = "Over the shaft's angle") -> Any:
+    curve = _curve(result.angle_rev, _first(result.value))
+    return _figure(title, "angle [rev]", f"value{_unit(result.unit)}", [curve])
+
+
+def _cepstrum(cepstrum: Cepstrum, *, title: str = "Cepstrum") -> Any:
+    half = slice(1, cepstrum.value.shape[-1] // 2 + 1)
+    curve = _curve(cepstrum.quefrency_s[half], _first(cepstrum.value)[half])
+    return _figure(title, "quefrency [s]", "real cepstrum", [curve])
 
 
 def _kurtogram(kurtogram: types.Kurtogram, *, title: str = "Kurtogram") -> Any:
@@ -277,6 +294,10 @@ _DRAWN: Final[dict[type, Callable[..., Any]]] = {
     types.Envelope: _envelope,
     types.Waveform: _waveform,
     types.Kurtogram: _kurtogram,
+    orders.OrderSpectrum: _order_spectrum,
+    orders.Angular: _over_angle,
+    orders.SynchronousAverage: _over_angle,
+    Cepstrum: _cepstrum,
     bearing.Diagnosis: _diagnosis,
     iso20816.Severity: _severity,
 }

@@ -55,7 +55,8 @@ def oracle(x: Array) -> dict[str, float]:
 
 def waveform(n: int, seed: int = 0) -> Array:
     rng = np.random.default_rng(seed)
-    return np.sin(2 * np.pi * 0.01 * np.arange(n)) + 0.3 * rng.normal(size=n) + 5 * (rng.random(n) < 0.01) + 0.1
+    wave: Array = np.sin(2 * np.pi * 0.01 * np.arange(n)) + 0.3 * rng.normal(size=n)
+    return wave + 5 * (rng.random(n) < 0.01) + 0.1
 
 
 def values(x: Any, axis: int = -1) -> dict[str, Array]:
@@ -83,7 +84,7 @@ def test_single_precision_is_read_as_it_is() -> None:
 @pytest.mark.parametrize("axis", [0, 1, 2, -2])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
 def test_any_axis_and_stride_is_read_as_numpy_reads_it(axis: int, dtype: type) -> None:
-    x = (1_000 * waveform(12 * 20 * 24)).astype(dtype).reshape(12, 20, 24)[::2, ::-1, 1::3]
+    x: NDArray[Any] = (1_000 * waveform(12 * 20 * 24)).astype(dtype).reshape(12, 20, 24)[::2, ::-1, 1::3]
     got = values(x, axis)
     wanted = np.apply_along_axis(lambda row: values(np.ascontiguousarray(row))["clearance_factor"], axis, x)
     np.testing.assert_array_equal(got["clearance_factor"], wanted)

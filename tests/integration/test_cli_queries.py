@@ -189,6 +189,8 @@ def everything(data_dir: Path, folder: Path) -> Answered:
         result = ask(*arguments, "--data-dir", data_dir)
         assert result.exit_code == 0, result.output
         answered.said[name] = result.stdout
+    newest = json.loads(answered.said["newest"].splitlines()[0])["id"]
+    answered.said["explained"] = ask("explain", newest, "--json", "--data-dir", data_dir).stdout
     for kind in KINDS:
         for ending in ("parquet", "csv"):
             target = folder / f"{kind}.{ending}"
@@ -293,6 +295,32 @@ def test_following_shows_every_change_once_and_ends_quietly(trial: Trial) -> Non
         first[number] = revision + 1
     every = [json.loads(line) for line in trial.running.said["anomalies"].splitlines()]
     assert first == {row["id"]: row["revision"] + 1 for row in every}
+
+
+def test_an_anomaly_is_explained_alike_by_the_node_and_by_its_files(trial: Trial) -> None:
+    told = json.loads(trial.running.said["explained"])
+    assert told == json.loads(trial.stopped.said["explained"])
+    assert told["revisions"][0]["state"] == "begin"
+    assert math.isclose(sum(one["share"] for one in told["contributions"]), 1.0)
+    assert told["id"] in [one["id"] for one in told["contributions"]]
+
+
+def test_an_explanation_is_a_page_of_its_own(trial: Trial, tmp_path: Path) -> None:
+    shift = next(row for row in lines(ask("anomalies", "--json", "--limit", "0", "--data-dir", trial.data_dir))
+                 if row["name"] == "plant/left/flow" and row["kind"] != "gap")  # fmt: skip
+    page = tmp_path / "why.html"
+    said = ask("explain", shift["id"][:8], "--html", page, "--data-dir", trial.data_dir)
+    assert said.exit_code == 0, said.output
+    assert "plant/left/flow reached" in said.stdout
+    assert "<svg" in page.read_text("utf-8")
+    assert shift["id"] in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize(("wanted", "says"), [("zzzzzzzz", "no anomaly has this id"), ("ab", "at least 4 letters")])
+def test_an_anomaly_that_is_not_there_cannot_be_explained(trial: Trial, wanted: str, says: str) -> None:
+    said = ask("explain", wanted, "--data-dir", trial.data_dir)
+    assert said.exit_code == 1
+    assert says in said.output
 
 
 def test_the_service_refuses_what_is_no_question_of_its_list(trial: Trial) -> None:

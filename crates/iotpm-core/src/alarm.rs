@@ -242,8 +242,11 @@ impl Open {
             Detector::RateOfChange => AnomalyKind::Rate,
             Detector::Flatline => AnomalyKind::Stuck,
             Detector::Gap => AnomalyKind::Gap,
-            Detector::EmaBaseline => AnomalyKind::Drift,
-            Detector::ModifiedZ => self.excursion(),
+            Detector::EmaBaseline | Detector::FrozenBaseline => AnomalyKind::Drift,
+            Detector::Ewma | Detector::Cusum | Detector::PageHinkley | Detector::LevelShift => AnomalyKind::LevelShift,
+            Detector::ModifiedZ | Detector::Novelty | Detector::Resonance | Detector::Day | Detector::Seasonal => {
+                self.excursion()
+            }
         }
     }
 

@@ -35,6 +35,24 @@ pub enum Detector {
     EmaBaseline = 4,
     /// No readings.
     Gap = 5,
+    /// Novelty of value, difference and spread.
+    Novelty = 6,
+    /// Adaptive resonance on shape.
+    Resonance = 7,
+    /// Earlier days at the same time.
+    Day = 8,
+    /// EWMA control chart.
+    Ewma = 9,
+    /// Two-sided cumulated sum.
+    Cusum = 10,
+    /// Page-Hinkley test.
+    PageHinkley = 11,
+    /// Medians of neighbouring windows.
+    LevelShift = 12,
+    /// The same hour of the week.
+    Seasonal = 13,
+    /// The first healthy week.
+    FrozenBaseline = 14,
 }
 
 /// What kind of anomaly it looks like.
@@ -118,6 +136,15 @@ names!(Detector {
     ModifiedZ => "modified_z",
     EmaBaseline => "ema_baseline",
     Gap => "gap",
+    Novelty => "novelty",
+    Resonance => "resonance",
+    Day => "day",
+    Ewma => "ewma",
+    Cusum => "cusum",
+    PageHinkley => "page_hinkley",
+    LevelShift => "level_shift",
+    Seasonal => "seasonal",
+    FrozenBaseline => "frozen_baseline",
 });
 names!(AnomalyKind {
     Spike => "spike",

@@ -329,6 +329,7 @@ impl Engine {
             let (index, _) = self.templates.find(&stored.name);
             state.set_name(stored.name);
             state.fit_operating(&self.settings[index]);
+            state.fit_series(&self.settings[index]);
             self.insert(state, index);
         }
         Ok(())

@@ -1,6 +1,11 @@
 //! A template resolved to the numbers the hot path needs.
 
-use crate::{Limits, Quality, Template, detect::EmaWeights, operating::StateSettings, waveform::FrameSettings};
+use crate::{
+    Limits, Quality, Template,
+    detect::{EmaWeights, SERIES_DETECTORS, SeriesScorer},
+    operating::StateSettings,
+    waveform::FrameSettings,
+};
 
 /// Shortest default window and default silence, microseconds.
 const DEFAULT_SPAN_US: i64 = 30_000_000;
@@ -38,13 +43,15 @@ pub(crate) struct Settings {
     /// What a waveform frame needs; absent only in the settings of a trend.
     pub frames: Option<Box<FrameSettings>>,
     pub state: Option<Box<StateSettings>>,
-    /// These settings for a bin of speed that is not known well yet: detectors learn there, and only rules alarm.
-    pub learning: Option<Box<Settings>>,
+    /// Detectors that run beside the set `basic`, in order of fusion.
+    pub series: Vec<&'static str>,
 }
 
 impl Settings {
     pub fn of(t: &Template) -> Self {
-        let runs = |name: &str| t.detectors.as_ref().is_none_or(|list| list.iter().any(|d| d == name));
+        let listed = |name: &str| t.detectors.iter().flatten().any(|listed| listed == name);
+        let runs = |name: &str| t.detectors.is_none() || [name, "basic", "default"].into_iter().any(listed);
+        let adds = |name: &str| listed(name) || listed("default") && SeriesScorer::DEFAULT.contains(&name);
         let has_limits = [t.limits.lo_lo, t.limits.lo, t.limits.hi, t.limits.hi_hi].iter().any(Option::is_some);
         let mut settings = Self {
             window_us: t.window_s.map(microseconds),
@@ -70,26 +77,11 @@ impl Settings {
             max_ring: t.max_ring,
             frames: None,
             state: None,
-            learning: None,
+            series: SERIES_DETECTORS.iter().copied().filter(|name| adds(name)).collect(),
         };
         settings.frames = Some(Box::new(FrameSettings::of(t, &settings)));
         settings.state = StateSettings::of(&t.state);
-        settings.learning = settings.while_learning().map(Box::new);
         settings
-    }
-
-    /// `None` where there is but one bin: detectors widen their boundaries while they learn, which is enough there.
-    fn while_learning(&self) -> Option<Self> {
-        let never = |boundary: Option<f64>| boundary.map(|_| f64::INFINITY);
-        let boundaries = (never(self.modified_z_boundary), never(self.ema_boundary));
-        let binned = self.state.as_ref().is_some_and(|state| !state.regimes.is_empty());
-        binned.then(|| Self {
-            modified_z_boundary: boundaries.0,
-            ema_boundary: boundaries.1,
-            frames: None,
-            state: None,
-            ..self.clone()
-        })
     }
 
     /// Quality after the checks that need no history.

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    AnomalyRevision, LateReading, Maturity, NO_STREAM_TIME, Output, Quality, Reading, ReadingRow, RejectReason,
-    Rejected, ScoreRow, SignalId, WindowRow,
+    AnomalyRevision, LateReading, NO_STREAM_TIME, Output, Quality, Reading, ReadingRow, RejectReason, Rejected,
+    ScoreRow, SignalId, WindowRow,
     alarm::{Alarm, Context, LatestWindow, Scored, Step},
-    detect::BasicDetectors,
+    detect::{BasicDetectors, SeriesScorer, WARM_UP_READINGS, Zone},
     features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
     operating::{Conditions, Fact, Operating, Role},
     reorder::{Arrival, Reorder, Waiting},
@@ -70,6 +70,8 @@ pub(crate) struct SignalState {
     ring: Ring,
     windows: Option<Windows>,
     pub detectors: BasicDetectors,
+    /// Where the template adds detectors to the set `basic`.
+    series: Option<Box<SeriesScorer>>,
     alarm: Alarm,
     latest_window: Option<LatestWindow>,
     /// Only of a signal that has waveforms.
@@ -96,6 +98,7 @@ impl SignalState {
             ring: Ring::default(),
             windows: None,
             detectors: BasicDetectors::new(settings),
+            series: series_of(settings),
             alarm: Alarm::default(),
             latest_window: None,
             frames: None,
@@ -240,10 +243,12 @@ impl SignalState {
         let score = if reading.value.is_nan() {
             self.alarm.observe_unusable();
             0.0
-        } else if self.operating.is_some() {
-            self.score_in_state(reading, run)
+        } else if self.operating.is_some() && !self.admit(reading.time_us, run.settings) {
+            self.alarm.observe_unusable();
+            run.output.counters.transient += 1;
+            0.0
         } else {
-            self.score(reading, run.settings, run)
+            self.score(reading, run)
         };
         let needed_from_us = self.windows.map_or(i64::MIN, |windows| windows.needed_from_us());
         let slot = Slot { time_us: reading.time_us, value: reading.value, score: score as f32 };
@@ -260,19 +265,13 @@ impl SignalState {
         both.is_none_or(|(operating, settings)| operating.admits(time_us, settings))
     }
 
-    /// Scores a reading unless the machine is in a transient, with what was learned at that speed.
-    fn score_in_state(&mut self, reading: Waiting, run: &mut Run) -> f64 {
-        let settings = run.settings;
-        if !self.admits(reading.time_us, settings) {
-            self.alarm.observe_unusable();
-            run.output.counters.transient += 1;
-            return 0.0;
+    /// As [`Self::admits`]; then puts what was learned at that speed into the detectors.
+    fn admit(&mut self, time_us: i64, settings: &Settings) -> bool {
+        let admitted = self.admits(time_us, settings);
+        if let Some(operating) = self.operating.as_mut().filter(|_| admitted) {
+            operating.enter_regime(time_us, settings, &mut self.detectors);
         }
-        if let Some(operating) = &mut self.operating {
-            operating.enter_regime(reading.time_us, settings, &mut self.detectors);
-        }
-        let learning = settings.learning.as_deref().filter(|_| self.detectors.maturity(settings) < Maturity::Mature);
-        self.score(reading, learning.unwrap_or(settings), run)
+        admitted
     }
 
     /// Learns what another signal, or this one, told of the machine; from the message on in which it first appeared.
@@ -303,6 +302,14 @@ impl SignalState {
         self.operating = settings.state.is_some().then(|| Box::new(Operating::of(follows)));
     }
 
+    /// Other detectors beside the set `basic` begin anew; the same ones keep what they learned.
+    pub fn fit_series(&mut self, settings: &Settings) {
+        let current = self.series.iter().flat_map(|series| series.names());
+        if !current.eq(settings.series.iter().copied()) {
+            self.series = series_of(settings);
+        }
+    }
+
     /// After a restore under other templates.
     pub fn fit_operating(&mut self, settings: &Settings) {
         if self.operating.is_some() != settings.state.is_some() {
@@ -315,10 +322,12 @@ impl SignalState {
         both.map_or(Conditions::UNKNOWN, |(operating, settings)| operating.of_window(start_us, end_us, settings))
     }
 
-    /// `judging` are the settings that the detectors go by, mostly those of the run.
-    fn score(&mut self, reading: Waiting, judging: &Settings, run: &mut Run) -> f64 {
+    fn score(&mut self, reading: Waiting, run: &mut Run) -> f64 {
         let Waiting { time_us, value } = reading;
-        let fused = self.detectors.judge(time_us, value, judging);
+        let mut fused = self.detectors.judge(time_us, value, run.settings);
+        if let Some(series) = &mut self.series {
+            fused = fused.or(series.judge(time_us, value));
+        }
         run.output.counters.scored += 1;
         if run.emit_scores {
             run.output.scores.push(ScoreRow {
@@ -494,6 +503,7 @@ impl SignalState {
     /// New settings act from here on; windows of another length start anew.
     pub fn reconfigure(&mut self, run: &mut Run) {
         self.detectors.reconfigure(run.settings);
+        self.fit_series(run.settings);
         self.reconfigure_frames(run);
         if let Some(operating) = &mut self.operating {
             operating.reconfigure(run.settings);
@@ -507,6 +517,12 @@ impl SignalState {
         let from_us = self.reorder.greatest_us().map_or(i64::MIN, |greatest| greatest.saturating_add(1));
         self.windows = wanted.map(|(length_us, hop_us)| Windows::new(length_us, hop_us, self.phase_seed, from_us));
     }
+}
+
+/// The detectors that the template adds to the set `basic`; their days are UTC.
+fn series_of(settings: &Settings) -> Option<Box<SeriesScorer>> {
+    let scorer = SeriesScorer::new(&settings.series, WARM_UP_READINGS, &Zone::default());
+    scorer.ok().filter(|_| !settings.series.is_empty()).map(Box::new)
 }
 
 fn context<'a>(signal: SignalId, name: &'a str, window: Option<&'a LatestWindow>, run: &Run) -> Context<'a> {

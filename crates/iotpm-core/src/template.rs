@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CoreError, Machine, Result, StateTemplate, WaveformTemplate, machine, operating, waveform};
+use crate::{
+    CoreError, Machine, Result, StateTemplate, WaveformTemplate, detect::SERIES_DETECTORS, machine, operating, waveform,
+};
 
 /// Limits in the template's unit; each is optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -64,7 +66,9 @@ pub struct Template {
     pub ema_boundary: f64,
     /// Identical readings in a row that make a moving signal stuck; the learned habit of the signal can only raise it.
     pub flatline_readings: usize,
-    /// Names of the detectors that run; default: all of the set `basic`.
+    /// Names of the detectors that run; default: all of the set `basic`. `basic` stands for that set, `default` for it and
+    /// [`SeriesScorer::DEFAULT`](crate::detect::SeriesScorer::DEFAULT); any of
+    /// [`SERIES_DETECTORS`](crate::detect::SERIES_DETECTORS) may be added.
     pub detectors: Option<Vec<String>>,
     /// An anomaly begins when this many ...
     pub begin_count: u8,
@@ -203,14 +207,19 @@ fn check(template: &Template) -> Result<()> {
     machine::check(t, &t.machine)?;
     let code = t.failure_mode.as_deref();
     require(t, "failure_mode", code, code.is_none_or(is_code), "a code of 2 to 8 capital letters, such as VIB")?;
-    let unknown = t.detectors.iter().flatten().find(|name| !BASIC_DETECTORS.contains(&name.as_str()));
+    let unknown = t.detectors.iter().flatten().find(|name| !is_detector(name));
     require(
         t,
         "detectors",
         unknown,
         unknown.is_none(),
-        "names among limits, rate_of_change, flatline, modified_z, ema_baseline",
+        "names among basic, default, limits, rate_of_change, flatline, modified_z, ema_baseline, novelty, resonance, day, \
+         ewma, cusum, page_hinkley, level_shift, seasonal, frozen_baseline",
     )
+}
+
+fn is_detector(name: &str) -> bool {
+    ["basic", "default"].iter().chain(&BASIC_DETECTORS).chain(SERIES_DETECTORS).any(|known| *known == name)
 }
 
 fn is_code(text: &str) -> bool {

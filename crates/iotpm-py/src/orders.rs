@@ -1,7 +1,7 @@
 //! Order tracking, synchronous averages, cepstra and gear lines.
 
 use iotpm_core::{
-    spectrum::{SpectrumPlanner, Window},
+    spectrum::Window,
     vibration::{
         self, Between, Detrend,
         gear::{GearFrequencies, GearPair, MeshSearch, Shaft, mesh_families},
@@ -15,7 +15,7 @@ use crate::{
     crossings,
     errors::raise,
     rows::{Rows, check_finite},
-    vibration::mapped,
+    vibration::with_planner,
 };
 
 type Array1<'py> = Bound<'py, PyArray1<f64>>;
@@ -78,7 +78,7 @@ pub fn interpolate<'py>(
     crossings::count();
     let between = Between::named(interpolation).map_err(raise)?;
     let positions = positions.as_array().to_vec();
-    mapped(py, &x, positions.len(), |x, row| {
+    x.map(py, positions.len(), |x, row| {
         *row = vibration::interpolate(x, &positions, between)?;
         Ok(())
     })
@@ -88,7 +88,7 @@ pub fn interpolate<'py>(
 #[pyfunction]
 pub fn synchronous_average<'py>(py: Python<'py>, x: Rows<'py>, samples_per_rev: usize) -> PyResult<Array2<'py>> {
     crossings::count();
-    mapped(py, &x, samples_per_rev, |x, row| {
+    x.map(py, samples_per_rev, |x, row| {
         *row = vibration::synchronous_average(x, samples_per_rev)?.0;
         Ok(())
     })
@@ -99,8 +99,8 @@ pub fn synchronous_average<'py>(py: Python<'py>, x: Rows<'py>, samples_per_rev: 
 pub fn cepstrum<'py>(py: Python<'py>, x: Rows<'py>, window: &str, detrend: &str) -> PyResult<Array2<'py>> {
     crossings::count();
     let (window, detrend) = (Window::named(window).map_err(raise)?, Detrend::named(detrend).map_err(raise)?);
-    let (mut planner, width) = (SpectrumPlanner::new(), x.shape().1);
-    mapped(py, &x, width, move |x, row| vibration::cepstrum(&mut planner, x, window, detrend, row))
+    let width = x.shape().1;
+    with_planner(|planner| x.map(py, width, |x, row| vibration::cepstrum(planner, x, window, detrend, row)))
 }
 
 /// The greatest peaks of a cepstrum between two quefrencies: (index, quefrency in seconds, value) of each.

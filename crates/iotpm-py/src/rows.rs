@@ -2,7 +2,7 @@
 
 use iotpm_core::CoreError;
 use numpy::{
-    PyReadonlyArray2,
+    IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray2,
     ndarray::{ArrayViewMut2, Axis, Slice},
 };
 use pyo3::prelude::*;
@@ -57,6 +57,27 @@ impl Rows<'_> {
         Ok(())
     }
 
+    /// An array (rows, width) of what `work` puts into an empty row for each row.
+    ///
+    /// # Errors
+    /// As [`Rows::for_each`], and rows that are not of that width.
+    pub fn map<'py>(
+        &self,
+        py: Python<'py>,
+        width: usize,
+        mut work: impl FnMut(&[f64], &mut Vec<f64>) -> Result<(), CoreError> + Send,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (rows, _) = self.shape();
+        let (mut row, mut all) = (Vec::with_capacity(width), Vec::with_capacity(rows * width));
+        self.for_each(py, |x| {
+            row.clear();
+            work(x, &mut row)?;
+            all.extend_from_slice(&row);
+            Ok(())
+        })?;
+        all.into_pyarray(py).reshape([rows, width])
+    }
+
     /// Rows from `first` into `block`, which has room for exactly `count`.
     fn copy(&self, first: usize, count: usize, block: &mut [f64]) {
         let rows = Slice::from(first..first + count);
@@ -69,11 +90,7 @@ impl Rows<'_> {
     }
 }
 
-fn run(
-    block: &[f64],
-    samples: usize,
-    work: &mut impl FnMut(&[f64]) -> Result<(), CoreError>,
-) -> Result<(), CoreError> {
+fn run(block: &[f64], samples: usize, work: &mut impl FnMut(&[f64]) -> Result<(), CoreError>) -> Result<(), CoreError> {
     block.chunks_exact(samples).try_for_each(|row| check_finite(row).and_then(|()| work(row)))
 }
 

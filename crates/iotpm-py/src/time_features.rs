@@ -4,7 +4,7 @@ use iotpm_core::vibration::WaveformFeatures;
 use numpy::PyArray2;
 use pyo3::prelude::*;
 
-use crate::{crossings, rows::Rows, vibration::mapped};
+use crate::{crossings, rows::Rows};
 
 /// Names of the features, in the order of the columns of [`waveform_features`].
 #[pyfunction]
@@ -17,8 +17,7 @@ pub fn waveform_feature_names() -> [&'static str; 18] {
 #[pyfunction]
 pub fn waveform_features<'py>(py: Python<'py>, x: Rows<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
     crossings::count();
-    mapped(py, &x, WaveformFeatures::NAMES.len(), |x, row| {
-        row.clear();
+    x.map(py, WaveformFeatures::NAMES.len(), |x, row| {
         row.extend(WaveformFeatures::of(x).to_array());
         Ok(())
     })

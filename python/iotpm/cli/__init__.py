@@ -14,6 +14,7 @@ COMMANDS = {
     "status": "Show what a node or its files know: position, lag, counts, disk.",
     "signals": "List signals: last seen, rate, late and duplicate counts, maturity.",
     "anomalies": "List anomalies, or follow them as they are raised.",
+    "explain": "Tell why an anomaly was raised, on the terminal and as a page.",
     "export": "Write readings, windows or anomalies to Parquet or CSV.",
     "config": "Write a commented example configuration, or check one.",
     "scan": "Look through any table of readings, without a server: diagnostics, unusual stretches, a page of charts.",

@@ -63,7 +63,8 @@ def _position(status: dict[str, Any]) -> str:
 
 
 def _counts(rows: dict[str, int]) -> str:
-    names = ("signals", "readings", "windows", "anomalies", "late_readings", "dead_letters")
+    waveforms = ("vibration", "waveforms") if rows["vibration"] else ()
+    names = ("signals", "readings", "windows", *waveforms, "anomalies", "late_readings", "dead_letters")
     return ", ".join(f"{show(rows[name])} {name.replace('_', ' ')}" for name in names)
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from iotpm.errors import InputError, SourceError
 from iotpm.evaluate import controls, files, rows
-from iotpm.evaluate.configurations import Configuration, one_signal, score_signal
+from iotpm.evaluate.configurations import DEFAULT, Configuration, one_signal, score_signal
 from iotpm.evaluate.metrics.nab import PROFILES, Labelled, curve, probation, record_filter
-from iotpm.evaluate.report import Options, Report
+from iotpm.evaluate.report import Cell, Options, Report, Table
 from iotpm.evaluate.rows import Figures
 
 Floats = NDArray[np.float64]
@@ -77,11 +77,13 @@ def run(directory: Path, options: Options) -> Report:
     configurations = one_signal(options.ablation, BEST, timed=True)
     work = [(file, configuration) for configuration in configurations for file in found]
     scores = iter(options.map(_scores, work, "NAB"))
-    configured = {c.name: _figures([(labelled[f.name], next(scores)) for f in found]) for c in configurations}
+    scored = {c.name: [(labelled[f.name], next(scores)) for f in found] for c in configurations}
+    configured = {name: _figures(each) for name, each in scored.items()}
     ignorant = {name: _control(name, labelled) for name in controls.CONTROLS}
     title = f"NAB, {len(found)} labelled series, {sum(each.windows for each in labelled.values())} windows"
     result = rows.as_json(configured, ignorant) | {"files": len(found)}
-    return Report(title, [rows.table("NAB", COLUMNS, configured | ignorant, NOTE)], result, notes)
+    tables = [rows.table("NAB", COLUMNS, configured | ignorant, NOTE), _by_file(found, scored[DEFAULT])]
+    return Report(title, tables, result, notes)
 
 
 def find(directory: Path) -> tuple[list[File], list[str]]:
@@ -174,6 +176,17 @@ def _alarms(scored: list[tuple[Labelled, Floats]]) -> Figures:
     normal = sum(int((f.window == -1).sum()) for f, _ in scored)
     missed = sum(f.windows for f, _ in scored) - found
     return {"windows_missed": missed, "false_alarms": false, "false_alarms_per_1000": 1000.0 * false / max(normal, 1)}
+
+
+def _by_file(found: list[File], scored: list[tuple[Labelled, Floats]]) -> Table:
+    """Files with a miss or a false alarm at the frozen boundary."""
+    lines: list[tuple[Cell, ...]] = []
+    for file, each in zip(found, scored, strict=True):
+        figures = _alarms([each])
+        if figures["windows_missed"] or figures["false_alarms"]:
+            lines.append((file.name, each[0].windows, figures["windows_missed"], figures["false_alarms"]))
+    title = "NAB by file, default at 1.0, where something is missed or falsely raised"
+    return Table(title, ("file", "windows", "missed", "false alarms"), lines)
 
 
 def _control(name: str, labelled: dict[str, Labelled]) -> Figures:

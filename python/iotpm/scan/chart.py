@@ -37,7 +37,7 @@ def chart(series: Series, unusual: list[Unusual]) -> str:
     parts += [_band(x(one.start_us), x(one.end_us)) for one in unusual]
     parts.append(_frame(low, high, first, last))
     parts.append(f'<path class="line" d="{_path(series, x, y)}"/>')
-    parts += [_mark(x(one.peak_us), y(one.value), one) for one in unusual]
+    parts += [_mark(x(one.peak_us), y(one.value), one) for one in unusual if np.isfinite(one.value)]
     return "".join(parts) + "</svg>"
 
 

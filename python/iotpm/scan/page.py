@@ -38,14 +38,19 @@ def write_page(path: Path, title: str, reports: Sequence[SeriesReport], notes: S
     path.write_text(_page(title, reports, notes), "utf-8")
 
 
-def _page(title: str, reports: Sequence[SeriesReport], notes: Sequence[str]) -> str:
+def document(title: str, body: Sequence[str]) -> str:
+    """A whole page around parts that are HTML already."""
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+    return head + "\n".join(body) + "</html>\n"
+
+
+def _page(title: str, reports: Sequence[SeriesReport], notes: Sequence[str]) -> str:
     body = [f"<h1>{escape(title)}</h1>", _summary(reports)]
     body += [f'<p class="quiet">{escape(note)}</p>' for note in notes]
     body.append(_overview(reports))
     body += [_section(index, report) for index, report in enumerate(reports)]
     body.append(f"<h2>To start from</h2><pre>{escape(starting_configuration(reports))}</pre>")
-    return head + "\n".join(body) + "</html>\n"
+    return document(title, body)
 
 
 def _summary(reports: Sequence[SeriesReport]) -> str:

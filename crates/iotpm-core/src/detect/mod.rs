@@ -79,6 +79,13 @@ pub(crate) struct Fused {
     pub detector: Option<Detector>,
 }
 
+impl Fused {
+    /// The one with the greater score; this one if they are equal.
+    pub fn or(self, other: Self) -> Self {
+        if other.verdict.score > self.verdict.score { other } else { self }
+    }
+}
+
 /// The detector set `basic`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct BasicDetectors {

@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Zone, cusum::Cusum, cusum::PageHinkley, day::Day, ewma::EwmaChart, frozen_baseline::FrozenBaseline,
+    Fused, Verdict, Zone, cusum::Cusum, cusum::PageHinkley, day::Day, ewma::EwmaChart, frozen_baseline::FrozenBaseline,
     level_shift::LevelShift, novelty::Novelty, resonance::Resonance, seasonal::Seasonal,
 };
-use crate::{CoreError, Maturity, Result};
+use crate::{CoreError, Detector, Maturity, Result};
 
 /// Readings without a score at the start of a stream: novelty needs to have seen something.
 pub const WARM_UP_READINGS: usize = 750;
@@ -80,8 +80,12 @@ macro_rules! members {
                 match self { $(Self::$variant(detector) => detector.update(time_us, value)),+ }
             }
 
+            fn kind(&self) -> Detector {
+                match self { $(Self::$variant(_) => Detector::$variant),+ }
+            }
+
             fn name(&self) -> &'static str {
-                match self { $(Self::$variant(_) => $name),+ }
+                self.kind().name()
             }
         }
     };
@@ -195,6 +199,15 @@ impl SeriesScorer {
         self.members.iter_mut().for_each(|member| member.update(time_us, value));
         self.fuse();
         self.score
+    }
+
+    /// As [`SeriesScorer::update`], in the terms of the engine.
+    pub(crate) fn judge(&mut self, time_us: i64, value: f64) -> Fused {
+        let score = self.update(time_us, value);
+        let member = &self.members[self.leading];
+        let expected = if score > 0.0 { member.detector().explain().expected } else { f64::NAN };
+        let verdict = Verdict { score, expected, maturity: self.maturity() };
+        Fused { verdict, detector: (score > 0.0).then(|| member.kind()) }
     }
 
     fn fuse(&mut self) {
