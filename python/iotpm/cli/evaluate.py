@@ -34,7 +34,7 @@ class _Benchmarks(click.ParamType[str]):
         return str(value)
 
 
-@click.command(context_settings={"ignore_unknown_options": False})
+@click.command()
 @click.argument("name", metavar="BENCHMARK", type=_Benchmarks())
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--ablation", is_flag=True, help="Also a row for the default without each of its parts.")
