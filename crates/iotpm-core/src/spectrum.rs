@@ -209,6 +209,12 @@ impl SpectrumPlanner {
         self.plans.len()
     }
 
+    /// Samples of all lengths planned at present: what the plans take is in proportion.
+    #[must_use]
+    pub fn planned_samples(&self) -> usize {
+        self.plans.iter().map(|plan| plan.len).sum()
+    }
+
     /// As [`psd`], into `lines`, whose memory is reused.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! Condition monitoring on plain arrays: (rows, samples), any stride, f32 or f64; one row at a time, without the GIL.
 
+use std::cell::Cell;
+
 use iotpm_codec::unit::conversion;
 use iotpm_core::{
     CoreError,
-    spectrum::{Scaling, SpectrumPlanner, Window},
+    spectrum::{SAMPLES_MAX, Scaling, SpectrumPlanner, Window},
     vibration::{
         self, Average, BandFeatures, ChannelAnalyser, ChannelFeatures, ChannelOptions, Detrend, FrequencyBand,
         HighPass, Interpolation, Kurtogram, PeakOptions, Welch,
@@ -24,22 +26,32 @@ use crate::{
 type Array2<'py, T> = Bound<'py, PyArray2<T>>;
 type Array1<'py, T> = Bound<'py, PyArray1<T>>;
 
+thread_local! {
+    /// Planning a transform takes several times as long as doing it: each thread keeps what it planned.
+    static PLANNER: Cell<Option<SpectrumPlanner>> = const { Cell::new(None) };
+}
+
+/// Samples of all plans above which a thread keeps none of them: some 100 MB.
+const PLANNED_MAX: usize = 1 << 20;
+
+/// Calls `work` with this thread's plans.
+pub fn with_planner<T>(work: impl FnOnce(&mut SpectrumPlanner) -> T) -> T {
+    let mut planner = PLANNER.take().unwrap_or_default();
+    let done = work(&mut planner);
+    if planner.planned_samples() <= PLANNED_MAX {
+        PLANNER.set(Some(planner));
+    }
+    done
+}
+
 /// Rows of `width` that `work` makes of the rows of `x`.
-pub fn mapped<'py>(
+fn mapped<'py>(
     py: Python<'py>,
     x: &Rows<'py>,
     width: usize,
-    mut work: impl FnMut(&[f64], &mut Vec<f64>) -> Result<(), CoreError> + Send,
+    mut work: impl FnMut(&mut SpectrumPlanner, &[f64], &mut Vec<f64>) -> Result<(), CoreError> + Send,
 ) -> PyResult<Array2<'py, f64>> {
-    let (rows, _) = x.shape();
-    let (mut row, mut all) = (Vec::new(), Vec::new());
-    x.for_each(py, |x| {
-        work(x, &mut row)?;
-        all.reserve_exact(if all.is_empty() { rows * row.len() } else { 0 });
-        all.extend_from_slice(&row);
-        Ok(())
-    })?;
-    all.into_pyarray(py).reshape([rows, width])
+    with_planner(|planner| x.map(py, width, |x, row| work(planner, x, row)))
 }
 
 /// Welch's one-sided power spectrum of each row: an array (rows, `fft_length` / 2 + 1).
@@ -67,9 +79,8 @@ pub fn welch<'py>(
         scaling: Scaling::named(scaling).map_err(raise)?,
         average: Average::named(average).map_err(raise)?,
     };
-    let mut planner = SpectrumPlanner::new();
-    let work = move |x: &[f64], lines: &mut Vec<f64>| vibration::welch(&mut planner, x, rate_hz, &options, lines);
-    mapped(py, &x, fft_length / 2 + 1, work)
+    let width = fft_length.min(SAMPLES_MAX) / 2 + 1;
+    mapped(py, &x, width, move |planner, x, lines| vibration::welch(planner, x, rate_hz, &options, lines))
 }
 
 /// Amplitude spectrum of each row: an array (rows, n / 2 + 1).
@@ -82,9 +93,8 @@ pub fn amplitude_spectrum<'py>(
 ) -> PyResult<Array2<'py, f64>> {
     crossings::count();
     let (window, detrend) = (Window::named(window).map_err(raise)?, Detrend::named(detrend).map_err(raise)?);
-    let (mut planner, width) = (SpectrumPlanner::new(), x.shape().1 / 2 + 1);
-    let work = move |x: &[f64], lines: &mut Vec<f64>| vibration::amplitude(&mut planner, x, window, detrend, lines);
-    mapped(py, &x, width, work)
+    let width = x.shape().1 / 2 + 1;
+    mapped(py, &x, width, move |planner, x, lines| vibration::amplitude(planner, x, window, detrend, lines))
 }
 
 /// Envelope of a band of each row, of the shape of `x`; `bands` are (low, high) in hertz, one for each row.
@@ -100,12 +110,11 @@ pub fn envelope<'py>(
     if bands.len() != rows {
         return Err(raise(invalid("bands", &bands.len(), "one for each row")));
     }
-    let (mut planner, mut bands) = (SpectrumPlanner::new(), bands.into_iter());
-    let work = move |x: &[f64], envelope: &mut Vec<f64>| {
+    let mut bands = bands.into_iter();
+    mapped(py, &x, width, move |planner, x, envelope| {
         let (low_hz, high_hz) = bands.next().unwrap_or_default();
-        vibration::envelope(&mut planner, x, rate_hz, FrequencyBand { low_hz, high_hz }, envelope)
-    };
-    mapped(py, &x, width, work)
+        vibration::envelope(planner, x, rate_hz, FrequencyBand { low_hz, high_hz }, envelope)
+    })
 }
 
 /// Kurtogram of each row: an array (cells, 3) of level, lower and upper limit in hertz, and kurtosis (rows, cells).
@@ -117,12 +126,14 @@ pub fn kurtogram<'py>(
     levels: Option<usize>,
 ) -> PyResult<(Array2<'py, f64>, Array2<'py, f64>)> {
     crossings::count();
-    let (mut planner, mut kurtosis, mut last) = (SpectrumPlanner::new(), Vec::new(), None);
-    x.for_each(py, |x| {
-        let found = vibration::kurtogram(&mut planner, x, rate_hz, levels)?;
-        kurtosis.extend(found.cells.iter().map(|cell| cell.kurtosis));
-        last = Some(found);
-        Ok(())
+    let (mut kurtosis, mut last) = (Vec::new(), None);
+    with_planner(|planner| {
+        x.for_each(py, |x| {
+            let found = vibration::kurtogram(planner, x, rate_hz, levels)?;
+            kurtosis.extend(found.cells.iter().map(|cell| cell.kurtosis));
+            last = Some(found);
+            Ok(())
+        })
     })?;
     let cells = grid(last);
     let count = cells.len() / 3;
@@ -177,7 +188,7 @@ pub fn spectrum_band<'py>(
 ) -> PyResult<Array2<'py, f64>> {
     crossings::count();
     let band = FrequencyBand { low_hz, high_hz };
-    mapped(py, &lines, 5, move |lines, row| {
+    mapped(py, &lines, 5, move |_, lines, row| {
         let found = BandFeatures::of(lines, spacing_hz, unit_power, band, roll_off)?;
         row.clear();
         row.extend([found.power, found.centroid_hz, found.roll_off_hz, found.entropy, found.flatness]);
@@ -198,9 +209,8 @@ pub fn velocity<'py>(
     crossings::count();
     let (factor, width) = (to_mm_per_s2(unit)?, x.shape().1);
     let high_pass = HighPass { cutoff_hz: high_pass_hz, order };
-    let mut planner = SpectrumPlanner::new();
-    mapped(py, &x, width, move |x, v| {
-        vibration::velocity(&mut planner, x, rate_hz, high_pass, v)?;
+    mapped(py, &x, width, move |planner, x, v| {
+        vibration::velocity(planner, x, rate_hz, high_pass, v)?;
         v.iter_mut().for_each(|v| *v *= factor);
         Ok(())
     })
@@ -218,10 +228,9 @@ pub fn velocity_rms<'py>(
 ) -> PyResult<Array2<'py, f64>> {
     crossings::count();
     let (factor, band) = (to_mm_per_s2(unit)?, FrequencyBand { low_hz, high_hz });
-    let mut planner = SpectrumPlanner::new();
-    mapped(py, &x, 1, move |x, row| {
+    mapped(py, &x, 1, move |planner, x, row| {
         row.clear();
-        row.push(vibration::velocity_rms(&mut planner, x, rate_hz, band)? * factor);
+        row.push(vibration::velocity_rms(planner, x, rate_hz, band)? * factor);
         Ok(())
     })
 }

@@ -11,7 +11,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Interpolation {
     /// The vertex of the parabola through the logarithms of three lines (Smith and Serra, PARSHL, ICMC 1987, section 5):
-    /// for any window; off by at most some hundredths of a line.
+    /// for any window; off by at most some hundredths of a line, with a flat top, which hides it, by some tenths.
     #[default]
     Parabola,
     /// From the ratio of the two greatest lines of a Hann window, exact for one sine (Grandke, IEEE Trans. Instrum. Meas.
