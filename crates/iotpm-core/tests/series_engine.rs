@@ -21,7 +21,7 @@ fn templates(detectors: &[&str]) -> Arc<Templates> {
 }
 
 fn engine(detectors: &[&str]) -> Engine {
-    Engine::new(templates(detectors), EngineOptions { emit_scores: true, ..EngineOptions::default() })
+    Engine::new(templates(detectors), EngineOptions { emit_scores: true })
 }
 
 /// Readings a second apart, of one signal that is new with the first one.

@@ -32,9 +32,9 @@ impl Extremes {
         self.high = self.high.max(value);
     }
 
-    /// The value of the interval nearest to `value`, if anything was seen in it.
-    fn nearest(&self, value: f64) -> Option<f64> {
-        (self.low <= self.high).then(|| value.clamp(self.low, self.high))
+    /// Distance of a value to the interval; infinite if nothing was seen in it.
+    fn distance(&self, value: f64) -> f64 {
+        (self.low - value).max(value - self.high).max(0.0)
     }
 }
 
@@ -43,7 +43,7 @@ impl Extremes {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Day {
     zone: Zone,
-    /// [`DAYS`] rows of [`PARTS`], allocated with the second day.
+    /// [`PARTS`] rows of [`DAYS`], allocated with the second day.
     past: Vec<Extremes>,
     today: Vec<Extremes>,
     latest: i64,
@@ -75,17 +75,27 @@ impl Day {
             if self.past.is_empty() {
                 self.past = vec![Extremes::NONE; PARTS * DAYS];
             }
-            let first = self.latest.rem_euclid(DAYS as i64) as usize * PARTS;
-            self.past[first..first + PARTS].copy_from_slice(&self.today);
+            let column = self.latest.rem_euclid(DAYS as i64) as usize;
+            for (days, part) in self.past.chunks_exact_mut(DAYS).zip(&self.today) {
+                days[column] = *part;
+            }
         }
         self.today.fill(Extremes::NONE);
         self.latest = day;
     }
 
+    /// The value nearest to this one that was seen around this part of a day; of several, the first.
     fn nearest(&self, part: usize, value: f64) -> Option<f64> {
-        let around = [(part + PARTS - 1) % PARTS, part, (part + 1) % PARTS];
-        let seen = self.past.chunks_exact(PARTS).flat_map(|day| around.map(|part| day[part].nearest(value)));
-        seen.flatten().min_by(|a, b| (a - value).abs().total_cmp(&(b - value).abs()))
+        let (mut nearest, mut least) = (None, f64::INFINITY);
+        for row in [(part + PARTS - 1) % PARTS, part, (part + 1) % PARTS] {
+            for seen in self.past.iter().skip(row * DAYS).take(DAYS) {
+                let distance = seen.distance(value);
+                if distance < least {
+                    (nearest, least) = (Some(value.clamp(seen.low, seen.high)), distance);
+                }
+            }
+        }
+        nearest
     }
 }
 
