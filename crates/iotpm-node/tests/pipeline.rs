@@ -267,7 +267,10 @@ fn what_is_refused_before_it_runs_changes_nothing() {
     }
     let name = pipeline.signal_id("pump").unwrap_err();
     assert_eq!(name.to_string(), "signal 'pump': must be 'site/asset/signal', at most 512 bytes");
-    assert!(matches!(pipeline.push_waveform(id, 0, 0.0, vec![1.0], None, None), Err(NodeError::InvalidArgument { .. })));
+    assert!(matches!(
+        pipeline.push_waveform(id, 0, 0.0, vec![1.0], None, None),
+        Err(NodeError::InvalidArgument { .. })
+    ));
     assert!(matches!(
         pipeline.push_waveform(5, 0, 1.0, vec![1.0], None, None),
         Err(NodeError::Core(CoreError::UnknownSignal { signal: 5 }))
