@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub state: Option<Box<StateSettings>>,
     /// Detectors that run beside the set `basic`, in order of fusion.
     pub series: Vec<&'static str>,
+    /// These settings for a bin of speed that is not known well yet: detectors learn there, and only rules alarm.
+    pub learning: Option<Box<Settings>>,
 }
 
 impl Settings {
@@ -78,10 +80,26 @@ impl Settings {
             frames: None,
             state: None,
             series: SERIES_DETECTORS.iter().copied().filter(|name| adds(name)).collect(),
+            learning: None,
         };
         settings.frames = Some(Box::new(FrameSettings::of(t, &settings)));
         settings.state = StateSettings::of(&t.state);
+        settings.learning = settings.while_learning().map(Box::new);
         settings
+    }
+
+    /// `None` where there is but one bin: detectors widen their boundaries while they learn, which is enough there.
+    fn while_learning(&self) -> Option<Self> {
+        let never = |boundary: Option<f64>| boundary.map(|_| f64::INFINITY);
+        let boundaries = (never(self.modified_z_boundary), never(self.ema_boundary));
+        let binned = self.state.as_ref().is_some_and(|state| !state.regimes.is_empty());
+        binned.then(|| Self {
+            modified_z_boundary: boundaries.0,
+            ema_boundary: boundaries.1,
+            frames: None,
+            state: None,
+            ..self.clone()
+        })
     }
 
     /// Quality after the checks that need no history.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    AnomalyRevision, LateReading, NO_STREAM_TIME, Output, Quality, Reading, ReadingRow, RejectReason, Rejected,
-    ScoreRow, SignalId, WindowRow,
+    AnomalyRevision, LateReading, Maturity, NO_STREAM_TIME, Output, Quality, Reading, ReadingRow, RejectReason,
+    Rejected, ScoreRow, SignalId, WindowRow,
     alarm::{Alarm, Context, LatestWindow, Scored, Step},
     detect::{BasicDetectors, SeriesScorer, WARM_UP_READINGS, Zone},
     features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
@@ -243,12 +243,10 @@ impl SignalState {
         let score = if reading.value.is_nan() {
             self.alarm.observe_unusable();
             0.0
-        } else if self.operating.is_some() && !self.admit(reading.time_us, run.settings) {
-            self.alarm.observe_unusable();
-            run.output.counters.transient += 1;
-            0.0
+        } else if self.operating.is_some() {
+            self.score_in_state(reading, run)
         } else {
-            self.score(reading, run)
+            self.score(reading, run.settings, run)
         };
         let needed_from_us = self.windows.map_or(i64::MIN, |windows| windows.needed_from_us());
         let slot = Slot { time_us: reading.time_us, value: reading.value, score: score as f32 };
@@ -265,13 +263,19 @@ impl SignalState {
         both.is_none_or(|(operating, settings)| operating.admits(time_us, settings))
     }
 
-    /// As [`Self::admits`]; then puts what was learned at that speed into the detectors.
-    fn admit(&mut self, time_us: i64, settings: &Settings) -> bool {
-        let admitted = self.admits(time_us, settings);
-        if let Some(operating) = self.operating.as_mut().filter(|_| admitted) {
-            operating.enter_regime(time_us, settings, &mut self.detectors);
+    /// Scores a reading unless the machine is in a transient, with what was learned at that speed.
+    fn score_in_state(&mut self, reading: Waiting, run: &mut Run) -> f64 {
+        let settings = run.settings;
+        if !self.admits(reading.time_us, settings) {
+            self.alarm.observe_unusable();
+            run.output.counters.transient += 1;
+            return 0.0;
         }
-        admitted
+        if let Some(operating) = &mut self.operating {
+            operating.enter_regime(reading.time_us, settings, &mut self.detectors);
+        }
+        let learning = settings.learning.as_deref().filter(|_| self.detectors.maturity(settings) < Maturity::Mature);
+        self.score(reading, learning.unwrap_or(settings), run)
     }
 
     /// Learns what another signal, or this one, told of the machine; from the message on in which it first appeared.
@@ -322,9 +326,10 @@ impl SignalState {
         both.map_or(Conditions::UNKNOWN, |(operating, settings)| operating.of_window(start_us, end_us, settings))
     }
 
-    fn score(&mut self, reading: Waiting, run: &mut Run) -> f64 {
+    /// `judging` are the settings that the detectors go by, mostly those of the run.
+    fn score(&mut self, reading: Waiting, judging: &Settings, run: &mut Run) -> f64 {
         let Waiting { time_us, value } = reading;
-        let mut fused = self.detectors.judge(time_us, value, run.settings);
+        let mut fused = self.detectors.judge(time_us, value, judging);
         if let Some(series) = &mut self.series {
             fused = fused.or(series.judge(time_us, value));
         }

@@ -10,6 +10,7 @@ from iotpm.config.model import (
     AlarmLimits,
     BearingFacts,
     BearingGeometry,
+    DetectorName,
     Machine,
     MachineFacts,
     States,
@@ -27,6 +28,8 @@ POWER_OFF_SHARE = 0.02
 DIMENSIONS = ("elements", "element_diameter_mm", "pitch_diameter_mm")
 REGIMES_MAX = 16
 """Bins of speed of a drive of variable speed, at most; the engine takes no more."""
+_RULES: list[DetectorName] = ["limits", "rate_of_change", "flatline"]
+"""Detectors of the speed of a variable drive: it is set, so a new level is no departure."""
 REGIME_SHARE = 0.05
 """Width of a bin, as a share of the nominal speed, unless that gives too many."""
 
@@ -123,6 +126,7 @@ def _template(machine: Machine, plan: Library, entry: Entry, facts: MachineFacts
         state=_states(machine, plan, entry),
         machine=facts,
         waveform=_waveforms(facts),
+        detectors=_RULES if entry.kind == "speed" and machine.speed_min_rpm is not None else None,
         failure_mode=entry.failure_mode,
     )
 

@@ -40,7 +40,8 @@ pub struct StateTemplate {
     pub speed_signal: Option<String>,
     /// Signal of the same asset that windows carry as `load`.
     pub load_signal: Option<String>,
-    /// Ascending bounds of the speed's bins; each bin has detectors that learn of their own. Default: one for all speeds.
+    /// Ascending bounds of the speed's bins; each bin has detectors that learn of their own, and until they are mature only
+    /// rules alarm there. Default: one bin for all speeds.
     pub regimes: Vec<f64>,
 }
 
