@@ -41,20 +41,30 @@ impl Comb<'_> {
     /// The best fit within the slip; all harmonics slip alike.
     pub(super) fn fit(&self, fundamental_hz: f64, harmonics: usize) -> Fit {
         // The last harmonic moves by half a line from one try to the next.
-        let steps = (2.0 * self.slip * fundamental_hz * HARMONICS as f64 / self.spacing_hz).ceil().max(1.0) as i32;
+        let steps = (2.0 * self.slip * fundamental_hz * harmonics.max(HARMONICS) as f64 / self.spacing_hz)
+            .ceil()
+            .max(1.0) as i32;
         let tries = (-steps..=steps).map(|step| self.slip * f64::from(step) / f64::from(steps));
-        let scored = tries.map(|slip| (self.strength(fundamental_hz * (1.0 + slip)), slip));
+        // Neighbouring tries see the same greatest lines: of these the one counts that lies right on all harmonics.
+        let scored = tries.map(|slip| {
+            let frequency_hz = fundamental_hz * (1.0 + slip);
+            ((self.strength(frequency_hz), self.centred(frequency_hz, harmonics)), slip)
+        });
         let better = |best: ((f64, f64), f64), next: ((f64, f64), f64)| if next.0 > best.0 { next } else { best };
         let ((strength, _), slip) = scored.fold(((-1.0, 0.0), 0.0), better);
         let lines = (1..=harmonics).map(|harmonic| self.line(fundamental_hz * (1.0 + slip), harmonic)).collect();
         Fit { strength: strength.max(0.0), slip, lines }
     }
 
-    /// Strength of a comb at exactly that frequency, and the sum of its lines where strengths are equal.
-    fn strength(&self, fundamental_hz: f64) -> (f64, f64) {
+    fn strength(&self, fundamental_hz: f64) -> f64 {
         let at = |harmonic: usize| self.line(fundamental_hz, harmonic).ratio.unwrap_or(0.0);
-        let (first, second, third) = (at(1), at(2), at(3));
-        (first.min(second.max(third)), first + second + third)
+        at(1).min(at(2).max(at(3)))
+    }
+
+    /// Sum of the lines nearest to the harmonics.
+    fn centred(&self, fundamental_hz: f64, harmonics: usize) -> f64 {
+        let nearest = |harmonic: usize| (fundamental_hz * harmonic as f64 / self.spacing_hz).round() as usize;
+        (1..=harmonics).filter_map(|harmonic| self.ratios.get(nearest(harmonic))).sum()
     }
 
     fn line(&self, fundamental_hz: f64, harmonic: usize) -> Line {

@@ -34,8 +34,9 @@ const ELSEWHERE_MAX: f64 = 0.05;
 const CAGE_HARMONICS: usize = 6;
 const CAGE_EVENNESS: f64 = 1.0 / 16.0;
 
-/// Least modulation at the cage's frequency that is reported where nothing is named: a little of it is in every bearing.
-const CAGE_DEPTH_MIN: f64 = 0.25;
+/// Least strength and modulation that are reported where nothing is named.
+const STANDS_OUT: f64 = NAMED_MIN / 2.0;
+const SWELLS: f64 = 0.25;
 
 /// What is searched.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,6 +95,13 @@ pub enum Reason {
         /// What part of them.
         part: f64,
     },
+    /// Lines of an element stand out, but less than is named.
+    Weak {
+        /// Which.
+        element: Element,
+        /// Its strength.
+        strength: f64,
+    },
     /// Modulation at the cage's frequency and no element's own lines.
     CageModulation {
         /// Its amplitude over the mean square.
@@ -126,6 +134,12 @@ impl fmt::Display for Reason {
                 "{} stands out, but so do {:.0} % of the frequencies about it: another source beats there",
                 element.line(),
                 part * 100.0
+            ),
+            Self::Weak { element, strength } => write!(
+                f,
+                "lines of {} ({}) stand out {strength:.0} times the noise; {NAMED_MIN:.0} times are needed to name it",
+                element.name(),
+                element.line()
             ),
             Self::CageModulation { depth } => write!(
                 f,
@@ -326,16 +340,20 @@ impl Search<'_> {
             ranked.iter().find(|found| found.element == Element::Cage).map_or(Verdict::None, |found| cage(found));
         // The cage's harmonics fall on the elements' lines too: BPFO is that of its number of balls.
         let cage_leads = ranked[0].element == Element::Cage && top.strength < RIVAL * ranked[0].strength;
-        let stands_out = top.strength >= NAMED_MIN && top.depth >= DEPTH_MIN;
-        if !stands_out || (cage_leads && of_cage == Verdict::Fault(Element::Cage)) {
-            return of_cage;
+        if cage_leads && of_cage == Verdict::Fault(Element::Cage) {
+            of_cage
+        } else if top.strength >= NAMED_MIN && top.depth >= DEPTH_MIN {
+            self.named(top, &ranked)
+        } else if top.strength >= STANDS_OUT && top.depth >= SWELLS && of_cage == Verdict::None {
+            Verdict::Undetermined(Reason::Weak { element: top.element, strength: top.strength })
+        } else {
+            of_cage
         }
-        self.named(top, &ranked)
     }
 
     fn named(&self, top: &Evidence, ranked: &[&Evidence]) -> Verdict {
         let rival = ranked.iter().find(|found| found.element != top.element);
-        if let Some(rival) = rival.filter(|rival| rival.strength >= (RIVAL * top.strength).max(NAMED_MIN / 2.0)) {
+        if let Some(rival) = rival.filter(|rival| rival.strength >= (RIVAL * top.strength).max(STANDS_OUT)) {
             let (elements, strengths) = ([top.element, rival.element], [top.strength, rival.strength]);
             return Verdict::Undetermined(Reason::Ambiguous { elements, strengths });
         }
@@ -356,7 +374,7 @@ fn cage(found: &Evidence) -> Verdict {
     let fundamental = found.lines.first().and_then(|line| line.ratio).unwrap_or(0.0);
     if strikes && found.depth >= DEPTH_MIN {
         Verdict::Fault(Element::Cage)
-    } else if fundamental >= NAMED_MIN && found.depth >= CAGE_DEPTH_MIN {
+    } else if fundamental >= STANDS_OUT && found.depth >= SWELLS {
         Verdict::Undetermined(Reason::CageModulation { depth: found.depth })
     } else {
         Verdict::None
