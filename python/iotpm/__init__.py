@@ -6,8 +6,9 @@
 >>> len(out.readings)
 2
 
-Submodules `features`, `spectrum` and `detect` work on plain arrays; `errors` has the exceptions. Everything is imported
-when it is first used.
+Submodules `features`, `spectrum`, `bearing`, `iso20816`, `gear`, `orders` and `detect` work on plain arrays,
+`waveforms` reads them from files, `plot` draws results; `errors` has the exceptions. Everything is imported when it is
+first used.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iotpm import detect, errors, features, gear, orders, spectrum
+    from iotpm import bearing, detect, errors, features, gear, iso20816, orders, plot, spectrum, waveforms
     from iotpm._core import Output, Table
     from iotpm.config import Config
     from iotpm.engine import Engine
 
-__all__ = ["Config", "Engine", "Output", "Table", "detect", "errors", "features", "gear", "orders", "spectrum"]
+__all__ = ["Config", "Engine", "Output", "Table", "bearing", "detect", "errors", "features", "gear", "iso20816",
+           "orders", "plot", "spectrum", "waveforms"]  # fmt: skip
 
 _HOMES = {"Config": "iotpm.config", "Engine": "iotpm.engine", "Output": "iotpm._core", "Table": "iotpm._core"}
 

@@ -74,8 +74,8 @@ def test_other_results_and_arrays() -> None:
     several = spectrum.amplitude(x.reshape(4, -1), RATE_HZ)
     fall = plot.waterfall(several, np.arange(4.0), high_hz=5000)
     assert np.shape(fall.data[0].z) == (4, int(np.count_nonzero(several.frequency_hz <= 5000)))
-    circle = plot.orbit(3 + np.cos(T), np.sin(T), unit="um")
-    assert abs(float(np.mean(circle.data[0].x))) < 1.0
+    circle = plot.orbit(3 + np.cos(100 * T), np.sin(100 * T), unit="um")
+    assert abs(float(np.mean(circle.data[0].x))) < 0.1
     trend = plot.trend([0, 1, 2], {"rms": [1, 2, 3]}, zones=(1.4, 2.8, 4.5), limit=2.5, events={"alarm": 2})
     assert len(trend.layout.shapes) == 6
 
