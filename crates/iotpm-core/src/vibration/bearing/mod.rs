@@ -108,7 +108,11 @@ impl Bearing {
         // Centres of neighbours are a chord apart, and no ball overlaps the next.
         let chord = pitch_diameter_mm * (std::f64::consts::PI / f64::from(balls)).sin();
         if !(ball_diameter_mm > 0.0 && ball_diameter_mm <= chord) {
-            return Err(invalid("ball_diameter_mm", &ball_diameter_mm, "positive, and all balls must fit on their circle"));
+            return Err(invalid(
+                "ball_diameter_mm",
+                &ball_diameter_mm,
+                "positive, and all balls must fit on their circle",
+            ));
         }
         if !(0.0..=89.0).contains(&contact_angle_deg) {
             return Err(invalid("contact_angle_deg", &contact_angle_deg, "0 to 89"));
