@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import signal, stats
 
 from iotpm import detect
+from iotpm.config.model import DetectorName
 from iotpm.errors import InputError, SnapshotError
 
 Floats = NDArray[np.float64]
@@ -221,6 +223,12 @@ def test_memory_is_bounded() -> None:
     early = scorer.memory_bytes
     scorer.update(walk(14, 60_000), times(60_000) + times(20_000)[-1] - times(1)[0])
     assert early <= scorer.memory_bytes < 128_000
+
+
+def test_a_template_may_name_every_detector() -> None:
+    basic = {"limits", "rate_of_change", "flatline", "modified_z", "ema_baseline"}
+    assert set(get_args(DetectorName)) == {"basic", "default"} | basic | set(detect.series_detectors())
+    assert set(detect.DEFAULT_DETECTORS) < set(detect.series_detectors())
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
