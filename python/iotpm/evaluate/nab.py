@@ -1,8 +1,8 @@
 """NAB, the Numenta Anomaly Benchmark: 5-minute series of one value with labelled windows.
 
 A detector sees a file from its first reading; scores of the first 15 %, at most 750 readings, count for nothing. An
-alarm must exceed every score of the last 100 readings (`record_filter`), warm-up included. The benchmark chooses the
-threshold that is best by the labels; the frozen score beside it alarms at 1.0.
+alarm must exceed every score of the last 100 readings (`record_filter`). The benchmark chooses the threshold that is
+best by the labels; the frozen score beside it alarms at 1.0.
 """
 
 from __future__ import annotations
