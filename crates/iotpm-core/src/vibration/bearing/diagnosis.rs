@@ -12,8 +12,8 @@ use crate::{
     spectrum::{SpectrumPlanner, check, invalid},
 };
 
-/// Least strength of a comb to be named. Made machines in order, searched over all bands and slips, stay below 8 in 99 of
-/// 100 records (`tests/core/test_bearing.py`); the real one of CWRU, whose floor is less even, reaches 15.
+/// Least strength of a comb to be named. Made machines in order, searched over all bands and slips, stay below 9 in 99 of
+/// 100 records (docs/vibration.md); the real one of CWRU, whose floor is less even, reaches 15.
 pub const NAMED_MIN: f64 = 30.0;
 
 /// Least modulation of the band by the comb, as amplitude over mean square: a line may stand out of a long record and
