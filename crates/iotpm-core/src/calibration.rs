@@ -68,7 +68,7 @@ impl Pareto {
     /// Fewer than 10 excesses, or one that is negative or not finite.
     pub fn fit(excesses: &[f64]) -> Result<Self> {
         if excesses.len() < PEAKS_MIN {
-            return Err(invalid("excesses", excesses.len(), "at least 10"));
+            return Err(invalid("excesses", &excesses.len(), "at least 10"));
         }
         if let Some(x) = excesses.iter().find(|x| !x.is_finite() || **x < 0.0) {
             return Err(invalid("excesses", x, "finite and not negative"));
@@ -90,7 +90,7 @@ impl Pareto {
             if likelihood > best.1 { (k, likelihood) } else { best }
         });
         let (mut low, mut high) = (thetas[best.0.saturating_sub(1)], thetas[(best.0 + 1).min(thetas.len() - 1)]);
-        for _ in 0..40 {
+        for _ in 0..30 {
             let (a, b) = (high - 0.618_034 * (high - low), low + 0.618_034 * (high - low));
             if Self::at(a, excesses, mean).1 < Self::at(b, excesses, mean).1 { low = a } else { high = b }
         }
@@ -121,8 +121,8 @@ impl Pareto {
 
 /// Thetas from just inside the support's end to far into the heavy tails, denser near zero.
 fn grid(largest: f64, mean: f64) -> Vec<f64> {
-    let heavy = (0..=40).map(|k| 1e-4 * 10.0_f64.powf(f64::from(k) * 0.15) / mean);
-    let ending = (1..=40).rev().map(|k| -(1.0 - 10.0_f64.powf(-f64::from(k) * 0.1)) / largest);
+    let heavy = (0..=20).map(|k| 1e-4 * 10.0_f64.powf(f64::from(k) * 0.3) / mean);
+    let ending = (1..=20).rev().map(|k| -(1.0 - 10.0_f64.powf(-f64::from(k) * 0.2)) / largest);
     ending.chain([-1e-4 / largest, 0.0]).chain(heavy).collect()
 }
 
@@ -194,19 +194,29 @@ impl Tail {
     pub fn threshold(&self, alarms: f64, rows: f64) -> Result<Threshold> {
         let rate = alarms / rows;
         if !(rate.is_finite() && rate > 0.0) {
-            return Err(invalid("false alarms per row", rate, "positive"));
+            return Err(invalid("false alarms per row", &rate, "positive"));
         }
-        let of = |pareto: &Pareto, peaks: f64| {
+        let excess = |pareto: &Pareto, peaks: f64| {
             let p = (rate * self.rows as f64 / peaks.max(1.0)).min(1.0);
-            self.beginning + pareto.exceeded_with(p).max(self.options.effect_min)
+            pareto.exceeded_with(p).max(0.0)
         };
-        let value = of(&self.pareto, self.peak_count as f64);
-        let mut resampled = self.resample(|pareto, peaks| of(pareto, peaks))?;
+        let found = excess(&self.pareto, self.peak_count as f64);
+        let (low, high) = self.interval(found, self.resample(excess)?);
+        let value = |excess: f64| self.beginning + excess.max(self.options.effect_min);
+        let extrapolated = rate * (self.rows as f64) < 1.0;
+        Ok(Threshold { value: value(found), low: value(low), high: value(high), extrapolated })
+    }
+
+    /// The basic bootstrap interval of the logarithm: what refits miss below, the truth may lie above, and refits of tails
+    /// lie below on the average (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, 5.2).
+    fn interval(&self, found: f64, mut resampled: Vec<f64>) -> (f64, f64) {
         resampled.sort_unstable_by(f64::total_cmp);
         let beyond = (1.0 - self.options.confidence) / 2.0;
-        let at = |q: f64| quantile_by_rank(resampled.len(), q, |k| resampled[k]);
-        let extrapolated = rate * (self.rows as f64) < 1.0;
-        Ok(Threshold { value, low: at(beyond).min(value), high: at(1.0 - beyond).max(value), extrapolated })
+        let mirrored = |q: f64| {
+            let x = quantile_by_rank(resampled.len(), q, |k| resampled[k]);
+            if x > 0.0 { found * (found / x) } else { found }
+        };
+        (mirrored(1.0 - beyond).min(found), mirrored(beyond).max(found))
     }
 
     /// `of` each refit: number of peaks normal around what was counted, peaks drawn from the fitted tail.
@@ -257,21 +267,21 @@ fn peaks(scores: &[f64], beginning: f64, gap: usize) -> Vec<f64> {
 
 fn check(options: &TailOptions) -> Result<()> {
     if !(0.005..=0.5).contains(&options.tail_share) {
-        return Err(invalid("tail_share", options.tail_share, "0.005 to 0.5"));
+        return Err(invalid("tail_share", &options.tail_share, "0.005 to 0.5"));
     }
     if !(0.5..=0.999).contains(&options.confidence) {
-        return Err(invalid("confidence", options.confidence, "0.5 to 0.999"));
+        return Err(invalid("confidence", &options.confidence, "0.5 to 0.999"));
     }
     if !(options.effect_min.is_finite() && options.effect_min >= 0.0) {
-        return Err(invalid("effect_min", options.effect_min, "0 or positive"));
+        return Err(invalid("effect_min", &options.effect_min, "0 or positive"));
     }
     Ok(())
 }
 
-fn invalid(name: &'static str, value: impl ToString, allowed: &'static str) -> CoreError {
+fn invalid(name: &'static str, value: &dyn ToString, allowed: &'static str) -> CoreError {
     CoreError::InvalidParameter { name, value: value.to_string(), allowed }
 }
 
 fn too_few(peaks: usize, rows: usize) -> CoreError {
-    invalid("separate peaks", format!("{peaks} in {rows} healthy scores"), "at least 10; use a longer healthy period")
+    invalid("separate peaks", &format!("{peaks} in {rows} healthy scores"), "at least 10; use a longer healthy period")
 }

@@ -37,8 +37,13 @@ impl IsolationForest {
     }
 
     pub fn score(&self, z: &[f64]) -> f64 {
+        (-1.0 / self.ratio(z)).exp2()
+    }
+
+    /// Mean path of a random tree over the row's: the score's own order, without its upper bound, so that it has a tail.
+    pub fn ratio(&self, z: &[f64]) -> f64 {
         let paths: f64 = self.trees.iter().map(|tree| path(tree, z)).sum();
-        (-paths / TREES as f64 / self.normal.max(1.0)).exp2()
+        self.normal.max(1.0) / (paths / TREES as f64).max(f64::MIN_POSITIVE)
     }
 
     /// Share of the cuts on the way, each weighted by how early it came: a column that isolates a row cuts it early.

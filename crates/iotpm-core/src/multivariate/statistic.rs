@@ -58,7 +58,7 @@ impl Statistic {
             Self::Mewma(model) => model.step(state),
             Self::Mahalanobis(model) => [model.distance(&state.z), 0.0],
             Self::Pca(model) => model.step(state),
-            Self::IsolationForest(model) => [model.score(&state.z), 0.0],
+            Self::IsolationForest(model) => [model.ratio(&state.z), 0.0],
         }
     }
 

@@ -44,7 +44,7 @@ struct Golden {
     statistics: Vec<f64>,
 }
 
-/// The file is made by tests/core/make_golden_multivariate.py, a batch-wise implementation in NumPy.
+/// The file is made by `tests/core/make_golden_multivariate.py`, a batch-wise implementation in `NumPy`.
 #[test]
 fn limits_and_scores_equal_the_reference() {
     let golden: Golden =
@@ -147,7 +147,7 @@ fn the_injected_column_contributes_most() {
         let step = [3.0, 300.0, 0.003, 3.0][column];
         rows.chunks_exact_mut(COLUMNS).skip(80).for_each(|row| row[column] += step);
         let mut scorer = Scorer::new(Arc::clone(&model));
-        rows.chunks_exact(COLUMNS).for_each(|row| drop(scorer.score(row).expect("a row")));
+        rows.chunks_exact(COLUMNS).for_each(|row| _ = scorer.score(row).expect("a row"));
         let found = scorer.explain(&rows[119 * COLUMNS..]);
         assert_eq!((found.contributors[0].column, found.contributors[0].direction), (column, 1));
         assert!((found.contributors.iter().map(|part| part.share).sum::<f64>() - 1.0).abs() < 1e-12);
