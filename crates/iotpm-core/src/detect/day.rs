@@ -13,7 +13,7 @@ const DAY_US: i64 = 86_400_000_000;
 const PARTS: usize = 48;
 /// Days remembered.
 const DAYS: usize = 14;
-/// What the distance must be beyond the usual distances: two thirds of the alarms of heavy-tailed signals fall away.
+/// Deviations, and share of how far out the known distances go, that a distance must be beyond: their tail is heavy.
 const TAU: f64 = 1.0;
 const RELATIVE: f64 = 0.2;
 
