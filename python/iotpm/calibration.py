@@ -49,7 +49,6 @@ class Calibration:
         run_gap: int = 20,
         confidence: float = 0.9,
         effect_min: float = 0.0,
-        seed: int = 0,
     ) -> Calibration:
         """Fit to healthy scores (n) in time order; what is not finite is left out.
 
@@ -60,7 +59,6 @@ class Calibration:
             confidence: of the intervals, 0.5 to 0.999.
             effect_min: least difference from the tail's beginning that counts, in the scores' unit: for a raw signal
                 the sensor's resolution, so that no threshold lies within a step of normal.
-            seed: of the resamples behind the intervals.
 
         Raises:
             InputError: fewer than 10 separate peaks, or an argument out of range.
@@ -68,7 +66,7 @@ class Calibration:
         scores = np.ascontiguousarray(healthy, dtype=np.float64)
         if scores.ndim != 1:
             raise InputError(f"healthy: shape {scores.shape}: must be (n,)")
-        return cls(_core.HealthyTail(scores, tail_share, run_gap, confidence, effect_min, seed))
+        return cls(_core.HealthyTail(scores, tail_share, run_gap, confidence, effect_min))
 
     def threshold(self, alarms: float, rows: float) -> Threshold:
         """Threshold that healthy rows exceed in `alarms` separate alarms per `rows` rows.

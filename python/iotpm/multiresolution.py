@@ -110,7 +110,9 @@ class MultiResolution:
         """
         found = self._core.over(_microseconds(horizon_s), list(quantiles))
         start_us, end_us, n, numbers, values, rank_error = found
-        return Horizon(start_us, end_us, n, *numbers, dict(zip(quantiles, values, strict=True)), rank_error)
+        mean, std, low, high, rms, skewness, kurtosis = numbers
+        by_quantile = dict(zip(quantiles, values, strict=True))
+        return Horizon(start_us, end_us, n, mean, std, low, high, rms, skewness, kurtosis, by_quantile, rank_error)
 
     @property
     def tiers(self) -> list[tuple[float, int]]:

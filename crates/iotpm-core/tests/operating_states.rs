@@ -54,11 +54,9 @@ fn noise(i: i64) -> f64 {
 fn speed(second: i64) -> f64 {
     let s = second as f64;
     match second {
-        ..300 => 1500.0,
         300..330 => 1500.0 - 50.0 * (s - 300.0),
         330..400 => 0.0,
         400..430 => 50.0 * (s - 400.0),
-        430..600 => 1500.0,
         600..700 => 1050.0,
         _ => 1500.0,
     }
@@ -116,6 +114,7 @@ fn they_do_where_the_template_asks_for_it() {
 
 #[test]
 fn windows_carry_state_speed_and_load() {
+    use OperatingState::{Off, RunUp, Running};
     let output = run(&template(states()), 600);
     let windows: Vec<_> = output.windows.iter().filter(|w| w.signal == SignalId(0)).collect();
     let of = |second: i64| {
@@ -123,7 +122,6 @@ fn windows_carry_state_speed_and_load() {
         windows.iter().find(|w| (w.start_us..w.end_us).contains(&at)).expect("a window")
     };
     let state = |second| of(second).state;
-    use OperatingState::{Off, RunUp, Running};
     assert_eq!([100, 360, 500].map(state), [Some(Running), Some(Off), Some(Running)]);
     assert!(windows.iter().any(|w| w.state == Some(RunUp)));
     assert_eq!((of(100).speed, of(100).load), (1500.0, 80.0));

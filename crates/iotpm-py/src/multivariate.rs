@@ -20,12 +20,15 @@ type Vector<'py> = Bound<'py, PyArray1<f64>>;
 /// Channel, score, contributors (column, share, expected, usual, actual, direction), columns that are missing.
 type Reasons = (&'static str, f64, Vec<(usize, f64, f64, f64, f64, i8)>, Vec<usize>);
 
+/// Times (n) of rows, their values (n, columns), and how many readings were late, empty and bad.
+type Rows<'py> = (Bound<'py, PyArray1<i64>>, Matrix<'py>, (u64, u64, u64));
+
 fn values_of(rows: &PyReadonlyArray2<'_, f64>) -> (Vec<f64>, usize) {
     let rows = rows.as_array();
     (rows.iter().copied().collect(), rows.ncols())
 }
 
-fn table<'py>(py: Python<'py>, values: Vec<f64>, columns: usize) -> PyResult<Matrix<'py>> {
+fn table(py: Python<'_>, values: Vec<f64>, columns: usize) -> PyResult<Matrix<'_>> {
     let rows = values.len() / columns.max(1);
     values.into_pyarray(py).reshape([rows, columns])
 }
@@ -188,7 +191,7 @@ pub fn align_frames<'py>(
     age_max_us: i64,
     lateness_us: i64,
     readings: (PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, f64>),
-) -> PyResult<(Bound<'py, PyArray1<i64>>, Matrix<'py>, (u64, u64, u64))> {
+) -> PyResult<Rows<'py>> {
     crossings::count();
     let (column, time, value) = (readings.0.as_array(), readings.1.as_array(), readings.2.as_array());
     if column.len() != time.len() || time.len() != value.len() {
@@ -223,10 +226,9 @@ impl HealthyTail {
         run_gap: usize,
         confidence: f64,
         effect_min: f64,
-        seed: u64,
     ) -> PyResult<Self> {
         crossings::count();
-        let options = TailOptions { tail_share, run_gap, confidence, effect_min, seed };
+        let options = TailOptions { tail_share, run_gap, confidence, effect_min };
         let scores = healthy.as_array().to_vec();
         Ok(Self { tail: py.detach(|| Tail::fit(&scores, options)).map_err(raise)? })
     }

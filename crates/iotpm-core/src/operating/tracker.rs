@@ -221,8 +221,8 @@ mod tests {
         let rate = proptest::option::of(1.0..200.0f64);
         (0.0..0.9f64, proptest::option::of(50.0..900.0f64), rate, 0.0..20.0f64, 0.0..20.0f64, 0.0..20.0f64).prop_map(
             |(hysteresis, running_above, rate_per_s, smoothing_s, settle_s, coast_down_s)| StateTemplate {
-                hysteresis,
                 running_above,
+                hysteresis,
                 rate_per_s,
                 smoothing_s,
                 settle_s,

@@ -9,10 +9,10 @@ use crate::{
 };
 
 /// Lines below this share of the greatest count as this share: a line of 0 has no logarithm.
-pub const FLOOR: f64 = 1e-15;
+pub(super) const FLOOR: f64 = 1e-15;
 
 /// Real cepstrum of `x` into `cepstrum`, `n` values: `np.fft.irfft(np.log(np.abs(np.fft.rfft((x - mean) * w))), n)`, with
-/// the magnitudes at least [`FLOOR`] of their greatest; value `i` is at quefrency `i / rate_hz` seconds, the second half
+/// the magnitudes at least `1e-15` of their greatest; value `i` is at quefrency `i / rate_hz` seconds, the second half
 /// mirrors the first (Bogert, Healy and Tukey 1963; Randall, Mech. Syst. Signal Process. 97 (2017) 3, eq. 3).
 ///
 /// # Errors

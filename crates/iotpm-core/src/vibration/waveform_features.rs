@@ -149,21 +149,38 @@ impl Sizes {
 
 /// Mobility and complexity. The differences' means are known from their ends, so that one pass gives their variances.
 fn hjorth(x: &[f64], moments: &CentralMoments, peak: f64) -> (f64, f64) {
-    let ([first, .., last], false) = (x, moments.is_constant()) else { return (f64::NAN, f64::NAN) };
-    let steps = variance_of(x.iter().zip(&x[1..]).map(|(a, b)| b - a), (last - first) / (x.len() - 1) as f64);
+    let ([first, .., before, last], false) = (x, moments.is_constant()) else { return of_two(x, moments) };
+    let (n, mean_step) = (x.len() as f64, (last - first) / (x.len() - 1) as f64);
+    let mean_bend = ((last - before) - (x[1] - first)) / (n - 2.0);
+    let (steps, bends) = difference_squares(x, mean_step, mean_bend);
+    let (steps, bends) = (steps / (n - 1.0), bends / (n - 2.0));
     let mobility = (steps / moments.second).sqrt();
     // Rounding of the samples alone makes steps vary by this much.
-    if x.len() < 3 || steps.sqrt() <= 1e-15 * peak {
-        return (mobility, f64::NAN);
-    }
-    let (from, to) = (x[1] - first, last - x[x.len() - 2]);
-    let bends = x.iter().zip(&x[1..]).zip(&x[2..]).map(|((a, b), c)| (c - b) - (b - a));
-    let bends = variance_of(bends, (to - from) / (x.len() - 2) as f64);
-    (mobility, (bends / steps).sqrt() / mobility)
+    let complexity = if steps.sqrt() <= 1e-15 * peak { f64::NAN } else { (bends / steps).sqrt() / mobility };
+    (mobility, complexity)
 }
 
-/// Mean square of the terms' distances from their mean.
-fn variance_of(terms: impl ExactSizeIterator<Item = f64>, mean: f64) -> f64 {
-    let n = terms.len() as f64;
-    crate::features::time::sum_of(terms.map(|term| (term - mean) * (term - mean))) / n
+/// Two different samples have one step, which does not vary.
+fn of_two(x: &[f64], moments: &CentralMoments) -> (f64, f64) {
+    (if x.len() == 2 && !moments.is_constant() { 0.0 } else { f64::NAN }, f64::NAN)
+}
+
+/// Sums of the squares of first and second differences' distances from their means, of at least 3 samples.
+fn difference_squares(x: &[f64], mean_step: f64, mean_bend: f64) -> (f64, f64) {
+    let n = x.len();
+    let (mut steps, mut bends) = ([0.0; LANES], [0.0; LANES]);
+    let mut add = |lane: usize, a: f64, b: f64, c: f64| {
+        let (step, bend) = (b - a - mean_step, (c - b) - (b - a) - mean_bend);
+        steps[lane] += step * step;
+        bends[lane] += bend * bend;
+    };
+    let (a, b, c) = (x[..n - 2].as_chunks::<LANES>(), x[1..n - 1].as_chunks::<LANES>(), x[2..].as_chunks::<LANES>());
+    for ((a, b), c) in a.0.iter().zip(b.0).zip(c.0) {
+        (0..LANES).for_each(|lane| add(lane, a[lane], b[lane], c[lane]));
+    }
+    for (lane, ((a, b), c)) in a.1.iter().zip(b.1).zip(c.1).enumerate() {
+        add(lane, *a, *b, *c);
+    }
+    let last = x[n - 1] - x[n - 2] - mean_step;
+    (total(steps) + last * last, total(bends))
 }
