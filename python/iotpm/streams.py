@@ -98,7 +98,9 @@ async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm"
     last: list[Exception] = []
 
     async def note(error: Exception) -> None:
-        last[:] = [error]
+        # After a refusal the broker hangs up, which tells less.
+        if not (last and _is_final(last[0])):
+            last[:] = [error]
         log.warning("nats_error", error=_reason(error))
         if not connected and _is_final(error):
             client.options["allow_reconnect"] = False
