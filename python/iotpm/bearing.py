@@ -23,12 +23,13 @@ import numpy as np
 
 from iotpm import _core
 from iotpm.errors import InputError
+from iotpm.features import as_samples
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Bearing", "Diagnosis", "Evidence", "Line", "Lines", "Modulation", "Orders", "Sideband", "catalogue",
-           "diagnose", "find", "geometry", "lines"]  # fmt: skip
+           "catalogue_key", "diagnose", "find", "geometry", "lines"]  # fmt: skip
 
 Verdict = Literal["outer race", "inner race", "ball", "cage", "undetermined", "none"]
 
@@ -210,15 +211,26 @@ def find(name: str, path: str | Path | None = None) -> Bearing:
         InputError: none; names the nearest.
     """
     known = catalogue(path)
+    if (key := _key_among(known, name)) is not None:
+        return known[key]
     by_key = {_key(entry): entry for entry in known}
-    for part in [_key(name), *(_key(part) for part in re.split(r"[\s/-]+", name))]:
-        if part in by_key:
-            return known[by_key[part]]
     near = difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.5) or list(by_key)
     raise InputError(
         f"bearing {name!r} is not in the catalogue; the nearest are {', '.join(by_key[key] for key in near)}. "
         "Give its geometry instead: balls,ball diameter,pitch diameter,contact angle"
     )
+
+
+def catalogue_key(name: str) -> str | None:
+    """Under which key the package's catalogue has the bearing that `find` would find; None if it has none."""
+    return _key_among(_packaged(), name)
+
+
+def _key_among(known: Mapping[str, Bearing], name: str) -> str | None:
+    by_key = {_key(text): entry for entry, of in known.items() for text in (of.name, entry) if text}
+    words = [*name.split(), *re.split(r"[\s/-]+", name)]
+    parts = [_key(name), *map(_key, words)]
+    return next((by_key[part] for part in parts if part in by_key), None)
 
 
 def _key(name: str) -> str:
@@ -281,7 +293,7 @@ def diagnose(x: ArrayLike, rate_hz: float, rpm: float, bearing: Bearing | str, *
         InputError: samples that are not finite or not one-dimensional, an unknown bearing, a rate or speed that is not
             positive, a slip out of range.
     """
-    of, samples = _bearing(bearing), np.asarray(x, dtype=np.float64)
+    of, samples = _bearing(bearing), as_samples(x).astype(np.float64, copy=False)
     if samples.ndim != 1:
         raise InputError(f"x has the shape {samples.shape}: diagnose one record at a time")
     found = _core.bearing_diagnose(samples, rate_hz, _shaft_hz(rpm), of.geometry, slip)

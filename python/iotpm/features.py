@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iotpm import _core
+from iotpm.errors import InputError
 from iotpm.multiresolution import Horizon, MultiResolution
 
 if TYPE_CHECKING:
@@ -128,9 +129,34 @@ def window_features(x: ArrayLike, rate_hz: float | None = None, axis: int = -1) 
     return {name: features[:, at].reshape(batch) for at, name in enumerate(FEATURES)}
 
 
+def as_samples(x: ArrayLike, name: str = "x") -> Samples:
+    """Samples as f32 if they are that, else as f64.
+
+    Raises:
+        InputError: complex numbers, text or anything else that is not real numbers; masked values.
+    """
+    if np.ma.is_masked(x):
+        raise InputError(f"{name} has masked values: fill them or leave them out")
+    try:
+        array = np.asarray(x)
+        if array.dtype == np.float32:
+            return array
+        if array.dtype.kind in "biufO":
+            return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: must be real numbers ({error})") from error
+    raise InputError(f"{name} is of {array.dtype}: must be real numbers")
+
+
 def as_rows(x: ArrayLike, axis: int) -> tuple[Samples, tuple[int, ...]]:
-    """Rows of samples, time last, and the shape of the batch: a view where there can be one, f32 or f64."""
-    array = np.asarray(x)
-    samples = np.moveaxis(array if array.dtype == np.float32 else array.astype(np.float64, copy=False), axis, -1)
+    """Rows of samples, time last, and the shape of the batch: a view where there can be one, f32 or f64.
+
+    Raises:
+        InputError: as `as_samples`; a single number, or an axis that the array does not have.
+    """
+    array = as_samples(x)
+    if not -array.ndim <= axis < array.ndim:
+        raise InputError(f"axis = {axis}: x has the shape {array.shape}, and no such axis")
+    samples = np.moveaxis(array, axis, -1)
     batch = samples.shape[:-1]
     return samples.reshape(int(np.prod(batch, dtype=np.int64)), samples.shape[-1]), batch

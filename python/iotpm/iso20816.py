@@ -20,6 +20,7 @@ import numpy as np
 
 from iotpm import _core, units
 from iotpm.errors import InputError
+from iotpm.features import as_samples
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -161,7 +162,7 @@ def severity(
 
     Raises:
         InputError: unit, speed, group or support missing (all that are missing are named); a unit of something else; a
-            speed outside the standard; a rate too low for 1000 Hz; samples that are not finite.
+            speed outside the standard; a rate too low for 1000 Hz; samples that are not finite, or all the same.
     """
     _refuse_missing(unit=unit, rpm=rpm, group=group, support=support)
     assert unit is not None
@@ -171,9 +172,11 @@ def severity(
     limits = zones(group, support, table)
     band_hz = _band(Path(table) if table is not None else TABLE, rpm)
     motion, factor = units.motion(unit)
-    samples = np.asarray(x, dtype=np.float64)
+    samples = as_samples(x).astype(np.float64, copy=False)
     if samples.ndim != 1:
         raise InputError(f"x has the shape {samples.shape}: judge one record at a time")
+    if samples.size and np.all(samples == samples[0]):
+        raise InputError(f"x = {samples[0]:g} throughout: a machine that runs vibrates; is the sensor connected?")
     rms = _Rms(samples * factor, rate_hz, band_hz, motion)
     return _judged(rms, limits, rpm)
 

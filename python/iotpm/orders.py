@@ -16,7 +16,7 @@ import numpy as np
 
 from iotpm import _core
 from iotpm.errors import InputError
-from iotpm.features import as_rows
+from iotpm.features import as_rows, as_samples
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -127,7 +127,7 @@ def pulses(tacho: ArrayLike, rate_hz: float, threshold: float, hysteresis: float
     Raises:
         InputError: samples that are not finite, a rate that is not positive, a hysteresis that is negative.
     """
-    return _core.tacho_pulses(np.asarray(tacho, dtype=np.float64), rate_hz, threshold, hysteresis)
+    return _core.tacho_pulses(as_samples(tacho, "tacho").astype(np.float64, copy=False), rate_hz, threshold, hysteresis)
 
 
 def resample(
@@ -166,7 +166,8 @@ def resample(
     if speed_hz is not None:
         positions, per_rev = _from_speed(speed_hz, rows.shape[-1], rate_hz, samples_per_rev)
     else:
-        times = np.asarray(pulses_s, dtype=np.float64)
+        assert pulses_s is not None
+        times = as_samples(pulses_s, "pulses_s").astype(np.float64, copy=False)
         per_rev = _per_rev(samples_per_rev, rate_hz * float(np.diff(times).max(initial=0.0)) * pulses_per_rev)
         positions = _core.order_positions_from_pulses(times, pulses_per_rev, rows.shape[-1], rate_hz, per_rev)
     value = _core.interpolate(rows, positions, interpolation)
@@ -174,7 +175,7 @@ def resample(
 
 
 def _from_speed(speed_hz: ArrayLike, n: int, rate_hz: float, samples_per_rev: int | None) -> tuple[Array, int]:
-    speed = np.asarray(speed_hz, dtype=np.float64)
+    speed = as_samples(speed_hz, "speed_hz").astype(np.float64, copy=False)
     if speed.ndim and speed.shape != (n,):
         raise InputError(f"speed_hz has shape {speed.shape}: give one number, or one for each of the {n} samples")
     if not np.all(speed > 0):

@@ -21,15 +21,20 @@ from iotpm.spectrum import types
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["draw", "orbit", "trend", "waterfall", "write"]
+__all__ = ["draw", "marks_of", "orbit", "trend", "waterfall", "write"]
 
 POINTS_MAX: Final = 6000
 """Points of a curve in a figure: of more, the greatest of each stretch stands for it, so that no peak is lost."""
+CELLS_MAX: Final = 500_000
+"""Cells of a waterfall, in the same way, in at most `TIMES_MAX` rows."""
+TIMES_MAX: Final = 500
 
 COLOURS: Final = {"BPFO": "#d62728", "BPFI": "#1f77b4", "2 BSF": "#2ca02c", "FTF": "#9467bd", "shaft": "#7f7f7f",
                   "mesh": "#ff7f0e"}  # fmt: skip
 ZONE_COLOURS: Final = {"A": "#c8e6c9", "B": "#fff9c4", "C": "#ffe0b2", "D": "#ffcdd2"}
 _LAYOUT: Final = {"template": "plotly_white", "margin": {"l": 60, "r": 20, "t": 50, "b": 50}, "hovermode": "closest"}
+
+_MARK: Final = '<meta name="generator" content="iotpm">'
 
 Marks = Mapping[str, Sequence[float]]
 """Name of a family of lines -> their frequencies in Hz."""
@@ -71,17 +76,33 @@ def _curve(x: ArrayLike, y: ArrayLike, name: str = "", **style: Any) -> Any:
 
 def thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """At most `POINTS_MAX` points: the least and the greatest `y` of each stretch, where they are."""
-    if y.size <= POINTS_MAX:
-        return x, y
-    stretch = -(-y.size // (POINTS_MAX // 2))
-    whole = y[: y.size // stretch * stretch].reshape(-1, stretch)
-    first = np.arange(len(whole)) * stretch
-    kept = np.unique(np.concatenate([first + whole.argmin(axis=1), first + whole.argmax(axis=1)]))
+    kept = _extremes(y)
     return x[kept], y[kept]
 
 
+def _extremes(y: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Indices of the points that `thinned` keeps; NaN is neither least nor greatest."""
+    if y.size <= POINTS_MAX:
+        return np.arange(y.size)
+    stretch = -(-y.size // (POINTS_MAX // 2))
+    whole = y[: y.size // stretch * stretch].reshape(-1, stretch)
+    first = np.arange(len(whole)) * stretch
+    least, greatest = (np.where(np.isnan(whole), end, whole) for end in (np.inf, -np.inf))
+    rest = np.arange(whole.size, y.size)
+    return np.unique(np.concatenate([first + least.argmin(axis=1), first + greatest.argmax(axis=1), rest]))
+
+
+def _pooled(cells: NDArray[np.float64], most: int, axis: int) -> tuple[NDArray[np.float64], int]:
+    """At most so many along an axis, each the greatest of its stretch, and how long a stretch is."""
+    stretch = -(-cells.shape[axis] // most)
+    starts = np.arange(0, cells.shape[axis], stretch)
+    return np.maximum.reduceat(cells, starts, axis=axis), stretch
+
+
 def _unit(unit: str | None) -> str:
-    return f" [{unit}]" if unit else ""
+    """In brackets; UCUM's `[g]` has them already."""
+    bare = unit.startswith("[") and unit.endswith("]") if unit else False
+    return "" if not unit else f" {unit}" if bare else f" [{unit}]"
 
 
 def _first(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -155,8 +176,12 @@ def _diagnosis(diagnosis: bearing.Diagnosis, *, title: str | None = None) -> Any
     low, high = found.band_hz
     curves = [_curve(found.frequency_hz, found.amplitude, "modulation"),
               _curve(found.frequency_hz, found.floor, "noise", color="#aaa")]  # fmt: skip
-    heading = title or f"{diagnosis}<br><sub>modulation of {low:.0f} to {high:.0f} Hz</sub>"
+    below = ([html.escape(diagnosis.reason)] if diagnosis.reason else []) + [
+        f"modulation of {low:.0f} to {high:.0f} Hz"
+    ]
+    heading = "<br>".join([title or diagnosis.verdict, *(f"<sub>{line}</sub>" for line in below)])
     figure = _figure(heading, "frequency [Hz]", "amplitude over mean square", curves)
+    figure.update_layout(margin_t=60 + 20 * len(below))
     return _mark(figure, marks_of(diagnosis), float(found.frequency_hz[-1]))
 
 
@@ -207,12 +232,19 @@ def trend(
         events: name -> time, such as the first alarm.
 
     Raises:
-        InputError: Plotly is not installed.
+        InputError: Plotly is not installed, or a series is not as long as the times.
     """
     graph, along = _plotly(), np.asarray(times)
-    curves = [graph.Scatter(x=along, y=np.asarray(y), mode="lines", name=name) for name, y in values.items()]
+    series = {name: np.asarray(y, dtype=np.float64) for name, y in values.items()}
+    if wrong := [name for name, y in series.items() if y.shape != along.shape]:
+        raise InputError(f"times has the shape {along.shape}, {wrong[0]} {series[wrong[0]].shape}: must be the same")
+    curves = [
+        graph.Scatter(x=along[kept], y=y[kept], mode="lines", name=name)
+        for name, y in series.items()
+        for kept in [_extremes(y)]
+    ]
     figure = _figure(title, "time", f"value{_unit(unit)}", curves)
-    greatest = max((float(np.nanmax(np.asarray(y, dtype=np.float64))) for y in values.values()), default=0.0)
+    greatest = max((float(np.max(y, initial=0.0, where=~np.isnan(y))) for y in series.values()), default=0.0)
     if zones is not None:
         _zones(figure, zones, greatest)
     if limit is not None:
@@ -226,7 +258,7 @@ def trend(
 def waterfall(
     spectra: types.Spectrum, times: ArrayLike, *, title: str = "Waterfall", high_hz: float | None = None
 ) -> Any:
-    """Spectra over time, as colour.
+    """Spectra over time, as colour; of more than `CELLS_MAX` cells the greatest of each stretch.
 
     Args:
         spectra: (times, lines).
@@ -241,17 +273,21 @@ def waterfall(
     if along.shape != (len(rows),):
         raise InputError(f"times has the shape {along.shape}: one for each of {len(rows)} spectra is needed")
     shown = spectra.frequency_hz <= (high_hz or np.inf)
-    levels = 20 * np.log10(np.maximum(rows[:, shown], np.finfo(float).tiny))
+    powers, spectra_each = _pooled(rows[:, shown], TIMES_MAX, axis=0)
+    powers, lines = _pooled(powers, CELLS_MAX // len(powers), axis=1)
+    decibels = 20.0 if spectra.quantity == "amplitude" else 10.0
+    levels = decibels * np.log10(np.maximum(powers, np.finfo(float).tiny))
     top = float(levels.max())
     heat = _plotly().Heatmap(
-        x=spectra.frequency_hz[shown], y=along, z=levels, zmin=top - 80, zmax=top, colorscale="Viridis",
+        x=spectra.frequency_hz[shown][::lines], y=along[::spectra_each], z=levels, zmin=top - 80, zmax=top,
+        colorscale="Viridis",
         colorbar={"title": f"dB re 1{_unit(spectra.value_unit)}"},
     )  # fmt: skip
     return _figure(title, "frequency [Hz]", "time", [heat])
 
 
 def orbit(x: ArrayLike, y: ArrayLike, *, unit: str | None = None, title: str = "Orbit") -> Any:
-    """The path of a shaft's centre from two probes at a right angle, without their means.
+    """The path of a shaft's centre from two probes at a right angle, without their means: of `POINTS_MAX` samples.
 
     Raises:
         InputError: Plotly is not installed, or the probes differ in length.
@@ -281,12 +317,18 @@ def write(path: str | Path, title: str, figures: Sequence[Any], text: Sequence[s
     ]
     lines = "".join(f"<p>{html.escape(line)}</p>" for line in text)
     style = "body{font-family:system-ui,sans-serif;margin:2em auto;max-width:1200px}p{margin:.3em 0}"
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{style}</style>'
+    head = f'<meta charset="utf-8">{_MARK}<title>{html.escape(title)}</title><style>{style}</style>'
     body = f"<h1>{html.escape(title)}</h1>{lines}{''.join(parts)}"
     page = f"<!DOCTYPE html><html><head>{head}</head><body>{body}</body></html>"
     target = Path(path)
     target.write_text(page, encoding="utf-8")
     return target
+
+
+def is_page(path: Path) -> bool:
+    """Whether `write` made the file."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return _MARK in file.read(500)
 
 
 _DRAWN: Final[dict[type, Callable[..., Any]]] = {

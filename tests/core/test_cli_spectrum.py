@@ -22,6 +22,13 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["spectrum", *map(str, arguments)])
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pages that nobody names come to lie here."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng, of = np.random.default_rng(1), bearing.find("6205")
@@ -52,6 +59,39 @@ def test_the_same_for_programs(record: Path) -> None:
     assert {each["line"] for each in found["bearing"]["evidence"]} == {"BPFO", "BPFI", "2 BSF", "FTF"}
     assert found["severity"]["zone"] in "ABCD"
     assert (found["channel"], found["rate_hz"], len(found["peaks"])) == ("X105_DE_time", 25_600.0, 10)
+
+
+def test_the_page_lies_in_this_folder_unless_told_otherwise(record: Path, folder: Path) -> None:
+    asked = [record, "--bearing", "6205", "--rate-hz", 25_600]
+    assert json.loads(run(*asked, "--json").stdout)["bearing"]["verdict"] == "inner race"
+    assert "page" not in run(*asked, "--no-page").stderr
+    assert list(folder.iterdir()) == []
+    for _ in range(2):
+        assert "wrote 105.html" in run(*asked).stderr
+    assert "inner race" in (folder / "105.html").read_text(encoding="utf-8")
+
+
+def test_a_page_that_is_not_ours_is_left_alone(record: Path, folder: Path) -> None:
+    theirs = folder / "105.html"
+    theirs.write_text("theirs")
+    found = run(record, "--bearing", "6205", "--rate-hz", 25_600)
+    assert found.exit_code == 0
+    assert "--html" in found.stderr
+    assert theirs.read_text() == "theirs"
+
+
+def test_names_of_the_cwru_data_state_their_rate(record: Path, folder: Path) -> None:
+    named = folder / "48k_Drive_End_IR007_0_109.mat"
+    named.write_bytes(record.read_bytes())
+    found = run(named, "--no-page")
+    assert "at 48000 Hz" in found.stdout
+    assert "sample rate from the file or its name: 48000 Hz" in found.stderr
+    assert "at 25600 Hz" in run(named, "--no-page", "--rate-hz", 25_600).stdout
+
+
+def test_help_shows_the_example_on_a_line_of_its_own() -> None:
+    shown = run("--help").stdout
+    assert "\n  iotpm spectrum 105.mat --rate-hz 48000 --bearing 6205 --rpm 1797\n" in shown
 
 
 def test_the_other_channel_is_sound(record: Path) -> None:
@@ -86,6 +126,7 @@ def test_speed_is_asked_for_where_it_is_needed(tmp_path: Path) -> None:
     for option in (["--bearing", "6205"], ["--teeth", 20]):
         assert "--rpm" in run(path, "--rate-hz", 1000, *option).stderr
     assert "no such file" in run(tmp_path / "none.mat").stderr
+    assert "a folder" in run(tmp_path).stderr
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared")
@@ -93,3 +134,10 @@ def test_speed_is_asked_for_where_it_is_needed(tmp_path: Path) -> None:
 def test_real_records(name: str, verdict: str) -> None:
     found = run(SHARED / f"{name}.mat", "--rate-hz", 48_000, "--bearing", "6205", "--json")
     assert json.loads(found.stdout)["bearing"]["verdict"] == verdict
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared")
+def test_a_real_record_and_nothing_but_bearing_and_speed(folder: Path) -> None:
+    found = run(SHARED / "48k_Drive_End_OR007@6_0_135.mat", "--bearing", "6205", "--rpm", 1797)
+    assert "at 1797 rpm: outer race" in found.stdout
+    assert (folder / "48k_Drive_End_OR007@6_0_135.html").is_file()

@@ -95,6 +95,11 @@ def test_wrong_values_are_refused(change: dict[str, Any], says: str) -> None:
         iso20816.severity(sine(1.0), RATE_HZ, **{"unit": "mm/s", **PUMP, **change})
 
 
+def test_a_sensor_that_says_nothing_is_in_no_zone() -> None:
+    with pytest.raises(InputError, match=r"x = 3.3 throughout.*connected"):
+        iso20816.severity(np.full(25_600, 3.3), RATE_HZ, unit="mm/s", **PUMP)
+
+
 def test_a_rate_below_the_band_is_refused() -> None:
     with pytest.raises(InputError, match="high_hz = 1000"):
         iso20816.severity(sine(1.0)[::20], RATE_HZ / 20, unit="mm/s", **PUMP)

@@ -80,7 +80,39 @@ def test_other_results_and_arrays() -> None:
     assert len(trend.layout.shapes) == 6
 
 
+def test_a_waterfall_is_bounded_and_keeps_its_peaks() -> None:
+    values = np.ones((1000, 5000))
+    values[777, 4321] = 1000.0
+    amplitudes = spectrum.Spectrum(np.arange(5000.0), values, "amplitude", "[g]", "hann", 1e4, 9998)
+    fall = plot.waterfall(amplitudes, np.arange(1000.0)).data[0]
+    assert np.shape(fall.z) == (len(fall.y), len(fall.x))
+    assert np.size(fall.z) <= plot.CELLS_MAX
+    row, column = np.unravel_index(np.argmax(fall.z), np.shape(fall.z))
+    assert fall.y[row] <= 777 < fall.y[row + 1]
+    assert fall.x[column] <= 4321 < fall.x[column + 1]
+    assert np.max(fall.z) == pytest.approx(60.0), "20 dB a decade of amplitude"
+    powers = spectrum.Spectrum(np.arange(5000.0), values, "power", "[g]", "hann", 1e4, 9998)
+    assert np.max(plot.waterfall(powers, np.arange(1000.0)).data[0].z) == pytest.approx(30.0)
+
+
+def test_a_long_trend_keeps_its_extremes_and_its_gaps() -> None:
+    values = np.zeros(100_000)
+    values[[12_345, 67_890]] = 7.0, -3.0
+    values[:500] = np.nan
+    curve = plot.trend(np.arange(100_000), {"score": values}).data[0]
+    assert curve.y.size <= plot.POINTS_MAX + 100
+    assert (np.nanmin(curve.y), np.nanmax(curve.y)) == (-3.0, 7.0)
+    assert curve.x[np.nanargmax(curve.y)] == 12_345
+
+
+def test_a_unit_in_brackets_is_not_bracketed_again() -> None:
+    axis = spectrum.amplitude(damaged(), RATE_HZ, unit="[g]").plot().layout.yaxis
+    assert axis.title.text == "amplitude [g]"
+
+
 def test_wrong_shapes_are_refused() -> None:
+    with pytest.raises(InputError, match="must be the same"):
+        plot.trend([0, 1, 2], {"rms": [1, 2]})
     with pytest.raises(InputError, match="one for each of 4"):
         plot.waterfall(spectrum.amplitude(T.reshape(4, -1), RATE_HZ), [1, 2])
     with pytest.raises(InputError, match="as many of both"):

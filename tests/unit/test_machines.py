@@ -140,6 +140,8 @@ def test_templates_of_the_file_stand_before_those_of_machines() -> None:
 
 def test_catalogue_names_are_found_in_any_case() -> None:
     assert bearing_named("za-2115") == bearing_named("ZA-2115")
+    assert bearing_named("SKF 6205-2RS") == bearing_named("6205"), "as `iotpm spectrum` finds it"
+    assert bearing_named("Rexnord ZA-2115") == bearing_named("ZA-2115")
     assert bearing_named("no such bearing") is None
 
 

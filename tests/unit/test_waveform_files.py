@@ -84,6 +84,12 @@ def test_csv_with_a_time_column_and_units(tmp_path: Path, separator: str) -> Non
     assert found.rate_hz == pytest.approx(2000)
 
 
+def test_the_name_of_a_single_column_may_have_blanks(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("drive end [m/s2]\n1\n2\n3\n")
+    (found,) = waveforms.read(tmp_path / "a.csv", rate_hz=100.0)
+    assert (found.channel, found.unit, found.samples.tolist()) == ("drive end", "m/s2", [1.0, 2.0, 3.0])
+
+
 def test_csv_of_times_and_of_bare_numbers(tmp_path: Path) -> None:
     dated, bare = tmp_path / "dated.csv", tmp_path / "bare.txt"
     dated.write_text("when,x\n" + "\n".join(f"2026-01-01T00:00:{at:02}Z,{x}" for at, x in enumerate(X[:50])))

@@ -29,6 +29,8 @@ def errors_end_the_command(function: Callable[P, R]) -> Callable[P, R]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
+        except BrokenPipeError:
+            raise  # whoever read the output has enough; click ends the command without a word
         except (IotpmError, OSError) as error:
             raise click.ClickException(str(error)) from error
 

@@ -49,18 +49,24 @@ class _Findings:
 @click.option(
     "--table", type=click.Path(path_type=Path, dir_okay=False), help="Zone table in the packaged one's place."
 )
-@click.option("--html", "html_path", type=click.Path(path_type=Path, dir_okay=False), help="Write a page of figures.")
+@click.option(
+    "--html",
+    "html_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The page of figures  [the file's name with .html, in this folder; none with --json]",
+)
+@click.option("--no-page", is_flag=True, help="Write no page.")
 @json_option
 @errors_end_the_command
-def command(file: Path, as_json: bool, html_path: Path | None, **given: Any) -> None:
-    r"""Diagnose a record of vibration: .mat, .npz, .npy, .wav or .csv.
+def command(file: Path, as_json: bool, html_path: Path | None, no_page: bool, **given: Any) -> None:
+    """Diagnose a record of vibration: .mat, .npz, .npy, .wav or .csv.
 
     With a bearing and a speed the damaged element is named, or why none is; with unit, speed, --group and --support the
-    severity after ISO 20816-3. --html writes a page that needs no network (extra `plot`; .mat files need `mat`).
+    severity after ISO 20816-3. The page needs no network to be read (extra `plot`; .mat files need `mat`).
 
     \b
-    iotpm spectrum 105.mat --rate-hz 48000 --bearing 6205 --rpm 1797 --html 105.html
-    """
+    iotpm spectrum 105.mat --rate-hz 48000 --bearing 6205 --rpm 1797
+    """  # noqa: D301 - the backslash is click's mark, not text
     found = _findings(file, **given)
     if as_json:
         print_json(_json(file, found))
@@ -69,6 +75,8 @@ def command(file: Path, as_json: bool, html_path: Path | None, **given: Any) -> 
     if html_path is not None:
         _page(html_path, file, found)
         click.echo(f"wrote {html_path}", err=True)
+    elif not (as_json or no_page):
+        click.echo(_page_beside(file, found), err=True)
 
 
 def _findings(file: Path, *, bearing_name: str | None, geometry: str | None, catalogue: Path | None, rpm: float | None,
@@ -81,7 +89,7 @@ def _findings(file: Path, *, bearing_name: str | None, geometry: str | None, cat
     rate, speed = recording.rate_hz, rpm if rpm is not None else recording.rpm
     if rate is None:
         raise InputError(f"{file} does not state its sample rate: give it with --rate-hz")
-    notes = _notes(recordings, recording, rpm)
+    notes = _notes(recordings, recording, rate_hz, rpm)
     lines = spectrum.amplitude(recording.samples, rate, unit=recording.unit)
     peaks = spectrum.peaks(lines, count=PEAKS)
     diagnosis = _diagnosis(recording, rate, speed, _bearing(bearing_name, geometry, catalogue), notes)
@@ -90,8 +98,10 @@ def _findings(file: Path, *, bearing_name: str | None, geometry: str | None, cat
     return _Findings(recording, rate, lines, peaks, diagnosis, mesh, severity, notes)
 
 
-def _notes(recordings: list[Recording], chosen: Recording, rpm: float | None) -> list[str]:
+def _notes(recordings: list[Recording], chosen: Recording, rate_hz: float | None, rpm: float | None) -> list[str]:
     notes = []
+    if rate_hz is None:
+        notes.append(f"sample rate from the file or its name: {chosen.rate_hz:g} Hz")
     if len(recordings) > 1:
         others = ", ".join(recording.channel for recording in recordings if recording is not chosen)
         notes.append(f"channel {chosen.channel} of {len(recordings)}; --channel takes another: {others}")
@@ -216,6 +226,20 @@ def _evidence(diagnosis: Diagnosis) -> list[dict[str, Any]]:
         }
         for found in diagnosis.evidence
     ]
+
+
+def _page_beside(file: Path, found: _Findings) -> str:
+    """Write the page that nobody named; the diagnosis is told already, so what hinders it is no error."""
+    from iotpm import plot
+
+    path = Path(file.stem + ".html")
+    if path.exists() and not plot.is_page(path):
+        return f"note: no page: {path} is there and no page of iotpm: name one with --html"
+    try:
+        _page(path, file, found)
+    except (InputError, OSError) as error:
+        return f"note: no page: {error}"
+    return f"wrote {path}"
 
 
 def _page(path: Path, file: Path, found: _Findings) -> None:

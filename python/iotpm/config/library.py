@@ -51,32 +51,31 @@ def failure_modes() -> dict[str, str]:
 
 
 def bearing_named(name: str) -> BearingFacts | None:
-    """Geometry of a catalogue entry, or None if it has none of this name (capitals do not matter)."""
-    for key, entry in _catalogue().items():
-        if name.casefold() in (key.casefold(), str(entry.get("name", key)).casefold()):
-            return BearingFacts(
-                name=key,
-                elements=entry["balls"],
-                element_diameter_mm=entry["ball_diameter_mm"],
-                pitch_diameter_mm=entry["pitch_diameter_mm"],
-                contact_angle_deg=entry["contact_angle_deg"],
-            )
-    return None
+    """Geometry of the catalogue entry that `iotpm.bearing.find` takes a name for, or None."""
+    from iotpm import bearing
+
+    key = bearing.catalogue_key(name)
+    if key is None:
+        return None
+    found = bearing.catalogue()[key]
+    return BearingFacts(
+        name=key,
+        elements=found.balls,
+        element_diameter_mm=found.ball_diameter_mm,
+        pitch_diameter_mm=found.pitch_diameter_mm,
+        contact_angle_deg=found.contact_angle_deg,
+    )
 
 
 def bearing_names() -> list[str]:
     """Names of the catalogue."""
-    return sorted(_catalogue())
+    return sorted(_toml("data", "bearings.toml"))
 
 
 def zone_limits(group: int, mounting: str) -> tuple[float, float]:
     """Boundaries B/C and C/D of velocity RMS, mm/s, of ISO 20816-3 (`iotpm/data/iso20816.toml`)."""
     _, unsatisfactory, unacceptable = _toml("data", "iso20816.toml")["group"][str(group)][mounting]["velocity_mm_s"]
     return float(unsatisfactory), float(unacceptable)
-
-
-def _catalogue() -> dict[str, Any]:
-    return _toml("data", "bearings.toml")
 
 
 @cache

@@ -72,8 +72,9 @@ def run(directory: Path, options: Options) -> Report:
     judged = options.map(_judged, records, "CWRU")
     if options.html is not None:
         _page(options.html, judged)
-    unnamed = [path.name for path in paths if _record(path) is None]
-    notes = [f"left out, the name does not say what they hold: {', '.join(unnamed)}"] if unnamed else []
+    notes = [f"{j.record.path.stem}: undetermined: {j.diagnosis.reason}" for j in judged if j.diagnosis.reason]
+    if unnamed := [path.name for path in paths if _record(path) is None]:
+        notes.append(f"left out, the name does not say what they hold: {', '.join(unnamed)}")
     return Report(f"CWRU, {len(judged)} records", [_counts(judged), _table(judged)], _json(judged), notes)
 
 
@@ -104,7 +105,7 @@ def _counts(judged: list[_Judged]) -> Table:
 
 
 def _table(judged: list[_Judged]) -> Table:
-    columns = ("record", "truth", "verdict", "outcome", "strength", "next", "slip %", "reason")
+    columns = ("record", "truth", "verdict", "outcome", "strength", "next", "slip %")
     return Table("CWRU, each record", columns, [_row(one) for one in judged])
 
 
@@ -113,7 +114,7 @@ def _row(one: _Judged) -> tuple[Any, ...]:
     strengths: list[Any] = [round(found.strength, 1) for found in ranked[:2]] or [None, None]
     slip = round(100 * ranked[0].slip, 2) if ranked else None
     record, found = one.record, one.diagnosis
-    return record.path.stem, record.truth, found.verdict, one.outcome, *strengths, slip, found.reason or ""
+    return record.path.stem, record.truth, found.verdict, one.outcome, *strengths, slip
 
 
 def _json(judged: list[_Judged]) -> dict[str, Any]:
@@ -136,5 +137,5 @@ def _page(path: Path, judged: list[_Judged]) -> None:
     from iotpm import plot
 
     drawn = [one for one in judged if one.diagnosis.modulation is not None]
-    figures = [one.diagnosis.plot(title=f"{one.record.path.stem}: {one.diagnosis}") for one in drawn]
-    plot.write(path, "CWRU: modulation of the strongest band", figures)
+    figures = [one.diagnosis.plot(title=f"{one.record.path.stem}: {one.diagnosis.verdict}") for one in drawn]
+    plot.write(path, "CWRU: modulation of the strongest band", figures, [NOTE])

@@ -179,4 +179,4 @@ def _figure(run: str, trends: Sequence[Trend]) -> Any:
     series = {f"{trend.bearing}{' (failed)' if trend.failed else ''}": trend.score() for trend in trends}
     events = {f"alarm {t.bearing}": float(t.hours[at]) for t in trends if (at := t.alarm()) is not None}
     figure = plot.trend(trends[0].hours, series, title=f"{run}: score", limit=1.0, events=events)
-    return figure.update_xaxes(title="hours since the start")
+    return figure.update_xaxes(title="hours since the start").update_yaxes(title="score: 1 is the alarm")

@@ -14,7 +14,7 @@ import numpy as np
 from iotpm import _core
 from iotpm.cepstrum import Cepstrum, QuefrencyPeaks, cepstrum, quefrency_peaks
 from iotpm.errors import InputError
-from iotpm.features import as_rows
+from iotpm.features import as_rows, as_samples
 from iotpm.spectrum.types import (
     Band,
     Channels,
@@ -94,7 +94,7 @@ def psd(
     """
     rows, batch = as_rows(x, axis)
     lines = _core.psd(rows.astype(np.float64, copy=False), rate_hz, window, scaling)
-    power = lines.reshape(*batch, lines.shape[-1])
+    power = lines.reshape(*batch, rows.shape[-1] // 2 + 1)
     return _frequencies(rows.shape[-1], rate_hz), np.moveaxis(power, -1, axis)
 
 
@@ -237,6 +237,8 @@ def kurtogram(x: ArrayLike, rate_hz: float, *, levels: int | None = None, axis: 
 
 
 def _kurtogram(rows: Samples, rate_hz: float, levels: int | None) -> Kurtogram:
+    if not len(rows):
+        raise InputError("x holds no waveform: a kurtogram needs one")
     cells, kurtosis = _core.kurtogram(rows, rate_hz, levels)
     level, low_hz, high_hz = np.ascontiguousarray(cells.T)
     return Kurtogram(level, low_hz, high_hz, kurtosis, rate_hz)
@@ -399,10 +401,11 @@ def channels(
         envelope_hz: limits of the band of the envelope.
 
     Raises:
-        InputError: another number of dimensions, samples that are not finite, a rate that is not positive, bands beyond
-            half the rate.
+        InputError: another number of dimensions, samples that are not finite or too large for f32, a rate that is not
+            positive, bands beyond half the rate.
     """
-    blocks = np.asarray(x, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what is too large for f32 is refused as not finite
+        blocks = as_samples(x).astype(np.float32, copy=False)
     if blocks.ndim != 2:
         raise InputError(f"x has shape {blocks.shape}: must be (channels, samples)")
     figures, amplitudes, envelopes = _core.channels(blocks, rate_hz, velocity_hz, envelope_hz)

@@ -58,7 +58,7 @@ def read(path: Path) -> list[Recording]:
 
 def _table(path: Path) -> _Table:
     """Separator, header and first row: the first line with a number in it is data."""
-    before: list[str] = []
+    before = ""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         for at, line in enumerate(file):
             if not line.strip() or line.lstrip().startswith("#"):
@@ -66,11 +66,17 @@ def _table(path: Path) -> _Table:
             separator = _separator(line)
             cells = _cells(line, separator)
             if any(_is_number(cell) for cell in cells):
-                return _Table(before if len(before) == len(cells) else [], cells, separator, at)
+                return _Table(_names(before, cells), cells, separator, at)
             if at > 100:
                 break
-            before = cells
+            before = line.strip()
     raise SourceError(f"{path}: no line of numbers at the beginning: is it a text file of columns?")
+
+
+def _names(header: str, first: list[str]) -> list[str]:
+    """The header's names if there is one for each cell; of a single column the whole line, blanks and all."""
+    names = [header.strip('"')] if header and len(first) == 1 else _cells(header, _separator(header))
+    return names if len(names) == len(first) else []
 
 
 def _separator(line: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -19,6 +20,9 @@ _READERS: Final = {".mat": "mat", ".npy": "arrays", ".npz": "arrays", ".wav": "w
 SUFFIXES: Final = tuple(_READERS)
 """Suffixes of the files that can be read."""
 
+_CWRU_NAME: Final = re.compile(r"(?P<kilohertz>12|48)k_(Drive|Fan)_End_", re.IGNORECASE)
+"""Names of the bearing data of Case Western Reserve University, whose files do not hold their rate."""
+
 
 def read(path: str | Path, rate_hz: float | None = None, unit: str | None = None) -> list[Recording]:
     """All channels of a file.
@@ -27,6 +31,7 @@ def read(path: str | Path, rate_hz: float | None = None, unit: str | None = None
     each column (time along the longer side); a scalar named such as `fs` or `sample_rate` is the rate, one that ends in
     `RPM` the speed. `.wav`: PCM of 8 to 32 bits (full scale is 1) and floats. `.csv`, `.tsv`, `.txt`: columns of
     numbers, with or without a header; a unit in brackets after a name is the column's; a time column gives the rate.
+    Names of the CWRU data (`48k_Drive_End_..`) state the rate that those files lack.
 
     Args:
         path: the file.
@@ -41,7 +46,7 @@ def read(path: str | Path, rate_hz: float | None = None, unit: str | None = None
         raise InputError(f"rate_hz = {rate_hz}: must be a positive number of hertz")
     path = Path(path)
     if not path.is_file():
-        raise SourceError(f"{path}: no such file")
+        raise SourceError(f"{path}: {'a folder: name one of its files' if path.is_dir() else 'no such file'}")
     return [_told(path, recording, rate_hz, unit) for recording in _reader(path)(path)]
 
 
@@ -62,7 +67,12 @@ def _told(path: Path, recording: Recording, rate_hz: float | None, unit: str | N
         raise SourceError(
             f"{path}: channel {recording.channel!r} is in {recording.unit!r}, not {unit!r}: leave the unit out"
         )
-    return replace(recording, rate_hz=rate_hz or own, unit=unit or recording.unit)
+    return replace(recording, rate_hz=rate_hz or own or _rate_of_name(path), unit=unit or recording.unit)
+
+
+def _rate_of_name(path: Path) -> float | None:
+    match = _CWRU_NAME.match(path.name)
+    return 1000.0 * int(match["kilohertz"]) if match else None
 
 
 def select(recordings: Sequence[Recording], channel: str | None, where: str) -> Recording:
