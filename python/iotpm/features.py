@@ -6,6 +6,7 @@ and `multiresolution`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -135,7 +136,7 @@ def as_samples(x: ArrayLike, name: str = "x") -> Samples:
     Raises:
         InputError: complex numbers, text or anything else that is not real numbers; masked values.
     """
-    if np.ma.is_masked(x):
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise InputError(f"{name} has masked values: fill them or leave them out")
     try:
         array = np.asarray(x)
@@ -159,4 +160,4 @@ def as_rows(x: ArrayLike, axis: int) -> tuple[Samples, tuple[int, ...]]:
         raise InputError(f"axis = {axis}: x has the shape {array.shape}, and no such axis")
     samples = np.moveaxis(array, axis, -1)
     batch = samples.shape[:-1]
-    return samples.reshape(int(np.prod(batch, dtype=np.int64)), samples.shape[-1]), batch
+    return samples.reshape(math.prod(batch), samples.shape[-1]), batch

@@ -138,6 +138,19 @@ def test_without_a_band_the_envelope_takes_that_of_the_kurtogram_of_each_wavefor
         assert strongest.frequency_hz[0] == pytest.approx(19.0, abs=0.1)
 
 
+@pytest.mark.parametrize("offset", [1e6, -1e9])
+def test_an_offset_leaves_no_rounding_in_a_band_above_it(offset: float) -> None:
+    x = np.round(noise(2001) * 2**10) / 2**10  # so that the offset itself rounds nothing
+    close(spectrum.envelope(x + offset, RATE_HZ, (100, 300)).value, oracle.envelope(x, RATE_HZ, 100, 300))
+    np.testing.assert_allclose(
+        spectrum.kurtogram(x + offset, RATE_HZ).kurtosis, spectrum.kurtogram(x, RATE_HZ).kurtosis, rtol=1e-9, atol=1e-9
+    )
+
+
+def test_rounding_is_no_signal() -> None:
+    assert np.isnan(spectrum.kurtogram(np.full(999, 3.3), RATE_HZ).kurtosis).all()
+
+
 @settings(deadline=None)
 @given(lines=st.lists(st.integers(0, 30), min_size=3, max_size=80), prominence=st.integers(0, 20))
 def test_peaks_are_scipys(lines: list[int], prominence: int) -> None:
@@ -323,6 +336,17 @@ def test_channels_of_any_stride_and_number() -> None:
         (lambda: spectrum.channels(noise(99), 100.0), "must be"),
         (lambda: spectrum.channels(np.zeros((1, 9)), 100.0), "samples = 9"),
         (lambda: spectrum.channels(np.full((1, 99), np.inf), 5e4), "inf at sample 0"),
+        (lambda: spectrum.channels(np.full((1, 99), 1e39), 5e4), "inf at sample 0"),
+        (lambda: spectrum.psd(noise(9) + 1j, 1.0), "complex128"),
+        (lambda: spectrum.channels(np.ones((1, 99), complex), 5e4), "complex128"),
+        (lambda: spectrum.psd(["a", "b"], 1.0), "real numbers"),
+        (lambda: spectrum.psd([[1.0, 2.0], [3.0]], 1.0), "real numbers"),
+        (lambda: spectrum.psd(np.ma.masked_greater(noise(9), 0.5), 1.0), "masked"),
+        (lambda: spectrum.psd(3.0, 1.0), r"axis = -1.*shape \(\)"),
+        (lambda: spectrum.psd(noise(9), 1.0, axis=1), "axis = 1"),
+        (lambda: spectrum.kurtogram(np.empty((0, 99)), 1.0), "no waveform"),
+        (lambda: spectrum.envelope(np.empty((0, 99)), 1.0), "no waveform"),
+        (lambda: spectrum.cepstrum(np.full(99, 3.3), 1.0), "x = 3.3 throughout"),
     ],
 )
 def test_what_cannot_be_computed_is_refused_by_name(call: Any, text: str) -> None:

@@ -16,8 +16,8 @@ pub(super) const FLOOR: f64 = 1e-15;
 /// mirrors the first (Bogert, Healy and Tukey 1963; Randall, Mech. Syst. Signal Process. 97 (2017) 3, eq. 3).
 ///
 /// # Errors
-/// [`CoreError::InvalidParameter`](crate::CoreError::InvalidParameter) for no samples, too many, or samples whose
-/// spectrum is 0 throughout.
+/// [`CoreError::InvalidParameter`](crate::CoreError::InvalidParameter) for no samples, too many, or samples that are all
+/// the same (less their mean) or whose spectrum is 0 throughout.
 pub fn cepstrum(
     planner: &mut SpectrumPlanner,
     x: &[f64],
@@ -26,6 +26,11 @@ pub fn cepstrum(
     cepstrum: &mut Vec<f64>,
 ) -> Result<()> {
     let n = x.len();
+    // Less its mean, a constant is rounding.
+    let constant = x.first().filter(|first| detrend != Detrend::None && x.iter().all(|x| x == *first));
+    if let Some(constant) = constant {
+        return Err(invalid("x", &format!("{constant} throughout"), "samples that vary"));
+    }
     let weights = planner.weights(window, n);
     let weighted = detrend.residuals(x).zip(&weights.each).map(|(x, weight)| x * weight);
     let magnitudes: Vec<f64> =

@@ -30,8 +30,11 @@ pub fn envelope(
     band.check(rate_hz / 2.0)?;
     let n = x.len();
     let mut analytic = vec![Complex::default(); n];
-    let transform = planner.filled(n, |samples| samples.extend_from_slice(x))?;
-    for k in band.lines(transform.len(), rate_hz / n as f64) {
+    let held = band.lines(n / 2 + 1, rate_hz / n as f64);
+    // A band above line 0 has no part in the mean, but would have in its rounding.
+    let detrend = if held.start > 0 { Detrend::Constant } else { Detrend::None };
+    let transform = planner.filled(n, |samples| samples.extend(detrend.residuals(x)))?;
+    for k in held {
         analytic[k] = transform[k] * (sides(k, n) / n as f64);
     }
     planner.complex_inverse(&mut analytic)?;

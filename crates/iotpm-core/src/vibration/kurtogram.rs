@@ -8,6 +8,7 @@
 
 use realfft::num_complex::Complex;
 
+use super::welch::Detrend;
 use crate::{
     Result,
     spectrum::{SpectrumPlanner, check, fast_length, invalid},
@@ -80,7 +81,11 @@ pub fn kurtogram(planner: &mut SpectrumPlanner, x: &[f64], rate_hz: f64, levels:
     if levels > LEVELS_MAX || (x.len() >> levels) < 4 {
         return Err(invalid("levels", &levels, "at most 16, and at least two lines in a band"));
     }
-    let lines = planner.filled(x.len(), |samples| samples.extend_from_slice(x))?.to_vec();
+    // No cell holds line 0; taken out before, a mean leaves no rounding in the others.
+    let mut lines = planner.filled(x.len(), |samples| samples.extend(Detrend::Constant.residuals(x)))?.to_vec();
+    if x.iter().all(|sample| *sample == x[0]) {
+        lines.fill(Complex::default());
+    }
     let mut cutter = Cutter::new(planner, &lines, x.len());
     let mut cells = Vec::new();
     for bands in splits(levels) {

@@ -107,15 +107,16 @@ pub fn peaks(lines: &[f64], spacing_hz: f64, options: &PeakOptions) -> Result<Ve
     if options.prominence_min.is_nan() {
         return Err(invalid("prominence_min", &options.prominence_min, "a number"));
     }
-    let prominences = prominences(lines);
-    let enough = |line: &usize| prominences[*line] >= options.prominence_min;
-    let mut found: Vec<usize> = maxima(lines).filter(enough).collect();
+    let maxima: Vec<usize> = maxima(lines).collect();
+    let prominences = prominences(lines, &maxima);
+    let mut found: Vec<(usize, f64)> = maxima.into_iter().zip(prominences).collect();
+    found.retain(|(_, prominence)| *prominence >= options.prominence_min);
     if let Some(count) = options.count.filter(|&count| count < found.len()) {
-        found.sort_by(|&a, &b| prominences[b].total_cmp(&prominences[a]));
+        found.sort_by(|a, b| b.1.total_cmp(&a.1));
         found.truncate(count);
-        found.sort_unstable();
+        found.sort_unstable_by_key(|(line, _)| *line);
     }
-    Ok(found.into_iter().map(|line| peak(lines, line, prominences[line], spacing_hz, options)).collect())
+    Ok(found.into_iter().map(|(line, prominence)| peak(lines, line, prominence, spacing_hz, options)).collect())
 }
 
 fn peak(lines: &[f64], line: usize, prominence: f64, spacing_hz: f64, options: &PeakOptions) -> Peak {
@@ -141,25 +142,32 @@ fn maxima(lines: &[f64]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Prominence of every line.
-fn prominences(lines: &[f64]) -> Vec<f64> {
-    let before = lowest_since_greater(lines.iter().copied());
-    let after = lowest_since_greater(lines.iter().rev().copied());
-    let base = before.iter().zip(after.iter().rev()).map(|(before, after)| before.max(*after));
-    lines.iter().zip(base).map(|(line, base)| line - base).collect()
+/// Prominence of each of the maxima. Between two of them only the lowest line matters, and beyond the first and the last
+/// lines only rise towards the ends.
+fn prominences(lines: &[f64], maxima: &[usize]) -> Vec<f64> {
+    let (Some(first), Some(last)) = (maxima.first(), maxima.last()) else { return Vec::new() };
+    let lowest = |from: usize, to: usize| lines[from..=to].iter().copied().fold(f64::INFINITY, f64::min);
+    let between: Vec<f64> = maxima.windows(2).map(|pair| lowest(pair[0], pair[1])).collect();
+    let (start, end) = (lowest(0, *first), lowest(*last, lines.len() - 1));
+    let heights = || maxima.iter().map(|&line| lines[line]);
+    let before = lowest_since_greater(heights().zip(std::iter::once(start).chain(between.iter().copied())));
+    let after = lowest_since_greater(heights().rev().zip(std::iter::once(end).chain(between.iter().rev().copied())));
+    let bases = before.iter().zip(after.iter().rev()).map(|(before, after)| before.max(*after));
+    heights().zip(bases).map(|(height, base)| height - base).collect()
 }
 
-/// For each line the lowest one between it and the nearest greater one before it.
-fn lowest_since_greater(lines: impl Iterator<Item = f64>) -> Vec<f64> {
-    // Lines that something later may still look back to, each smaller than the one below, with its lowest.
+/// For each maximum the lowest line between it and the nearest greater one before it; given with the lowest line between
+/// it and the one before.
+fn lowest_since_greater(maxima: impl Iterator<Item = (f64, f64)>) -> Vec<f64> {
+    // Maxima that something later may still look back to, each smaller than the one below, with its lowest.
     let mut open: Vec<(f64, f64)> = Vec::new();
-    let lowest = |line: f64| {
-        let mut lowest = line;
-        while let Some((_, lower)) = open.pop_if(|(before, _)| *before <= line) {
+    let lowest = |(height, valley): (f64, f64)| {
+        let mut lowest = valley;
+        while let Some((_, lower)) = open.pop_if(|(before, _)| *before <= height) {
             lowest = lowest.min(lower);
         }
-        open.push((line, lowest));
+        open.push((height, lowest));
         lowest
     };
-    lines.map(lowest).collect()
+    maxima.map(lowest).collect()
 }
