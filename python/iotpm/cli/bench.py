@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from iotpm.cli.output import errors_end_the_command, json_option, print_json, show
+from iotpm.cli.output import errors_end_the_command, json_option, print_json, print_rows, show
 
 
 @click.group()
@@ -176,7 +176,22 @@ def memory(counts: tuple[int, ...], dist: Path, as_json: bool) -> None:
 @json_option
 @errors_end_the_command
 def vibration(channels: int, rounds: int, as_json: bool) -> None:
-    """Condition monitoring on one core, with SciPy and other peers on the same data in the same run."""
+    """Condition monitoring on one core, with SciPy and other peers on the same data in the same run.
+
+    Then every family of features: microseconds of our call, and how many times as long each library takes for the same
+    figures; in brackets how many of ours it has, ~ where its definition differs. They come with the extra `peers`.
+    """
+    from iotpm.bench import families
     from iotpm.bench.vibration import measure
 
-    report(measure(channels=channels, rounds=rounds), as_json=as_json)
+    result = measure(channels=channels, rounds=rounds)
+    if as_json:
+        print_json(result)
+        return
+    found, absent = result.pop("families"), result.pop("absent")
+    report(result, as_json=False)
+    click.echo()
+    columns = ("family", "of", "us", *families.PEERS.values())
+    print_rows(families.rows(found, set(absent)), columns, as_json=False, empty="")
+    if absent:
+        click.echo(f"note: not installed: {', '.join(absent)}: pip install 'iotpm[peers]'", err=True)
