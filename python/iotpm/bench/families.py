@@ -139,6 +139,10 @@ def rows(families: Mapping[str, Mapping[str, Any]], absent: set[str]) -> list[di
     ]
 
 
+def _microseconds(us: float) -> float:
+    return us if us < 100 else round(us)
+
+
 def _cells(found: Mapping[str, Any], absent: set[str]) -> dict[str, str]:
     return {called: _cell(found, peer, absent) for peer, called in PEERS.items()}
 
@@ -150,4 +154,4 @@ def _cell(found: Mapping[str, Any], peer: str, absent: set[str]) -> str:
     if ratio is None:
         return "differs"
     share = f" ({found['share'][peer]})" if peer in found["share"] else ""
-    return f"{'~' if peer in found['loose'] else ''}{ratio:g}{share}"
+    return f"{'~' if peer in found['loose'] else ''}{ratio:.1f}{share}"
