@@ -13,7 +13,7 @@ import numpy as np
 
 from iotpm import _core
 from iotpm.errors import InputError
-from iotpm.features import as_rows
+from iotpm.features import as_count, as_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -115,6 +115,6 @@ def quefrency_peaks(
     """
     if of.value.ndim != 1:
         raise InputError(f"of: {of.value.ndim} dimensions; give one cepstrum")
-    found = _core.quefrency_peaks(of.value, of.rate_hz, least_s, most_s, count)
+    found = _core.quefrency_peaks(of.value, of.rate_hz, least_s, most_s, as_count("count", count))
     index, quefrency_s, value = zip(*found, strict=True) if found else ((), (), ())
     return QuefrencyPeaks(np.array(quefrency_s, float), np.array(value, float), np.array(index, np.intp))

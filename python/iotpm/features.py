@@ -149,6 +149,29 @@ def as_samples(x: ArrayLike, name: str = "x") -> Samples:
     raise InputError(f"{name} is of {array.dtype}: must be real numbers")
 
 
+def as_vector(x: ArrayLike, name: str) -> Array:
+    """One row of samples as f64.
+
+    Raises:
+        InputError: as `as_samples`; another number of dimensions.
+    """
+    samples = as_samples(x, name)
+    if samples.ndim != 1:
+        raise InputError(f"{name} has the shape {samples.shape}: must be one-dimensional")
+    return samples.astype(np.float64, copy=False)
+
+
+def as_count(name: str, value: int) -> int:
+    """A number that Rust can take as unsigned.
+
+    Raises:
+        InputError: a negative one.
+    """
+    if value < 0:
+        raise InputError(f"{name} = {value}: must be 0 or more")
+    return value
+
+
 def as_rows(x: ArrayLike, axis: int) -> tuple[Samples, tuple[int, ...]]:
     """Rows of samples, time last, and the shape of the batch: a view where there can be one, f32 or f64.
 

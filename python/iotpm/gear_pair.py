@@ -12,6 +12,7 @@ import numpy as np
 
 from iotpm import _core
 from iotpm.errors import InputError
+from iotpm.features import as_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,6 +116,7 @@ def mesh_families(
             arguments outside their range.
     """
     spacing, pinion = _axis(of, pinion_rpm)
+    harmonics, sidebands = as_count("harmonics", harmonics), as_count("sidebands", sidebands)
     found = _core.gear_families(of.value, spacing, *pair._teeth(), pinion, harmonics, sidebands, tolerance)
     return [MeshFamily(h, shaft, np.array(f), np.array(a), ratio) for h, shaft, f, a, ratio in found]
 

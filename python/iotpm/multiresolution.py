@@ -6,12 +6,14 @@ merged into those of the next tier (`iotpm-core`, `multiresolution`). It is `iot
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from iotpm import _core
+from iotpm.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,9 +99,12 @@ class MultiResolution:
             values: as many; those that are not finite are left out and counted.
 
         Raises:
-            InputError: arrays of different length.
+            InputError: arrays of different length, times that are not whole numbers.
         """
-        times = np.ascontiguousarray(times_us, dtype=np.int64).reshape(-1)
+        given = np.asarray(times_us)
+        if given.size and given.dtype.kind not in "iu":
+            raise InputError(f"times_us is of {given.dtype}: must be whole microseconds, such as int64")
+        times = np.ascontiguousarray(given, dtype=np.int64).reshape(-1)
         self._core.push(times, np.ascontiguousarray(values, dtype=np.float64).reshape(-1))
 
     def over(self, horizon_s: float, quantiles: Sequence[float] = QUANTILES) -> Horizon:
@@ -151,4 +156,6 @@ class MultiResolution:
 
 
 def _microseconds(seconds: float) -> int:
+    if not math.isfinite(seconds):
+        raise InputError(f"{seconds} s: must be a finite number of seconds")
     return round(seconds * _US)

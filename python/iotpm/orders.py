@@ -16,7 +16,7 @@ import numpy as np
 
 from iotpm import _core
 from iotpm.errors import InputError
-from iotpm.features import as_rows, as_samples
+from iotpm.features import as_count, as_rows, as_samples, as_vector
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -127,7 +127,7 @@ def pulses(tacho: ArrayLike, rate_hz: float, threshold: float, hysteresis: float
     Raises:
         InputError: samples that are not finite, a rate that is not positive, a hysteresis that is negative.
     """
-    return _core.tacho_pulses(as_samples(tacho, "tacho").astype(np.float64, copy=False), rate_hz, threshold, hysteresis)
+    return _core.tacho_pulses(as_vector(tacho, "tacho"), rate_hz, threshold, hysteresis)
 
 
 def resample(
@@ -167,9 +167,10 @@ def resample(
         positions, per_rev = _from_speed(speed_hz, rows.shape[-1], rate_hz, samples_per_rev)
     else:
         assert pulses_s is not None
-        times = as_samples(pulses_s, "pulses_s").astype(np.float64, copy=False)
-        per_rev = _per_rev(samples_per_rev, rate_hz * float(np.diff(times).max(initial=0.0)) * pulses_per_rev)
-        positions = _core.order_positions_from_pulses(times, pulses_per_rev, rows.shape[-1], rate_hz, per_rev)
+        times = as_vector(pulses_s, "pulses_s")
+        pulses_each = as_count("pulses_per_rev", pulses_per_rev)
+        per_rev = _per_rev(samples_per_rev, rate_hz * float(np.diff(times).max(initial=0.0)) * pulses_each)
+        positions = _core.order_positions_from_pulses(times, pulses_each, rows.shape[-1], rate_hz, per_rev)
     value = _core.interpolate(rows, positions, interpolation)
     return Angular(value.reshape(*batch, len(positions)), per_rev, positions / rate_hz, unit)
 
@@ -186,7 +187,7 @@ def _from_speed(speed_hz: ArrayLike, n: int, rate_hz: float, samples_per_rev: in
 
 def _per_rev(given: int | None, needed: float) -> int:
     if given is not None:
-        return given
+        return as_count("samples_per_rev", given)
     if not math.isfinite(needed):
         raise InputError(f"rate_hz, speed_hz: {needed} samples a revolution; both must be finite and positive")
     return max(math.ceil(needed - 1e-9), 1)

@@ -207,7 +207,12 @@ def test_questions_that_cannot_be_answered_are_refused() -> None:
     for horizon_s, quantiles, text in ((61, [], "horizon_us"), (0.5, [], "horizon_us"), (60, [1.5], "quantile")):
         with pytest.raises(InputError, match=text):
             statistics.over(horizon_s, quantiles)
+    with pytest.raises(InputError, match="nan s"):
+        statistics.over(float("nan"))
     with pytest.raises(InputError, match="entries"):
         statistics.push([1, 2], [1.0])
+    for times in ([0.5], np.array(["2026-01-01"], "datetime64[ns]")):
+        with pytest.raises(InputError, match="whole microseconds"):
+            statistics.push(times, [1.0])
     with pytest.raises(SnapshotError):
         MultiResolution.restore(b"no snapshot")

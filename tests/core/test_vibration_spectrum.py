@@ -347,6 +347,9 @@ def test_channels_of_any_stride_and_number() -> None:
         (lambda: spectrum.kurtogram(np.empty((0, 99)), 1.0), "no waveform"),
         (lambda: spectrum.envelope(np.empty((0, 99)), 1.0), "no waveform"),
         (lambda: spectrum.cepstrum(np.full(99, 3.3), 1.0), "x = 3.3 throughout"),
+        (lambda: spectrum.envelope(noise(99), 100.0, (1, 2, 3)), r"band_hz has the shape \(3,\)"),  # type: ignore[arg-type]
+        (lambda: spectrum.envelope(noise(99), 100.0, levels=-1), "levels = -1"),
+        (lambda: spectrum.quefrency_peaks(spectrum.cepstrum(noise(99), 1.0), count=-1), "count = -1"),
     ],
 )
 def test_what_cannot_be_computed_is_refused_by_name(call: Any, text: str) -> None:

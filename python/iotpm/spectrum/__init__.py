@@ -14,7 +14,7 @@ import numpy as np
 from iotpm import _core
 from iotpm.cepstrum import Cepstrum, QuefrencyPeaks, cepstrum, quefrency_peaks
 from iotpm.errors import InputError
-from iotpm.features import as_rows, as_samples
+from iotpm.features import as_count, as_rows, as_samples
 from iotpm.spectrum.types import (
     Band,
     Channels,
@@ -132,20 +132,13 @@ def welch(
             longer than `x`, an overlap that is not shorter, an `fft_length` that is.
     """
     rows, batch = as_rows(x, axis)
-    segment = min(SEGMENT, rows.shape[-1]) if segment is None else _count("segment", segment)
-    overlap = segment // 2 if overlap is None else _count("overlap", overlap)
-    length = segment if fft_length is None else _count("fft_length", fft_length)
+    segment = min(SEGMENT, rows.shape[-1]) if segment is None else as_count("segment", segment)
+    overlap = segment // 2 if overlap is None else as_count("overlap", overlap)
+    length = segment if fft_length is None else as_count("fft_length", fft_length)
     lines = _core.welch(rows, rate_hz, window, segment, overlap, length, detrend, scaling, average)
     quantity: Quantity = "density" if scaling == "density" else "power"
     value = lines.reshape(*batch, lines.shape[-1])
     return Spectrum(_frequencies(length, rate_hz), value, quantity, unit, window, rate_hz, segment)
-
-
-def _count(name: str, value: int) -> int:
-    """A number that Rust can take as unsigned."""
-    if value < 0:
-        raise InputError(f"{name} = {value}: must be 0 or more")
-    return value
 
 
 def amplitude(
@@ -208,13 +201,21 @@ def envelope(
     """
     rows, batch = as_rows(x, axis)
     if band_hz is None:
-        bands = _kurtogram(rows, rate_hz, levels).band_hz
+        bands = _kurtogram(rows, rate_hz, None if levels is None else as_count("levels", levels)).band_hz
     else:
-        bands = np.broadcast_to(np.asarray(band_hz, dtype=np.float64), (len(rows), 2))
+        bands = _bands(band_hz, len(rows))
     value = _core.envelope(rows, rate_hz, [(float(low), float(high)) for low, high in bands])
     spectrum = amplitude(value.reshape(*batch, rows.shape[-1]), rate_hz, window=window, unit=unit)
     chosen: Literal["given", "kurtogram"] = "kurtogram" if band_hz is None else "given"
     return Envelope(value.reshape(*batch, rows.shape[-1]), rate_hz, bands.reshape(*batch, 2), chosen, unit, spectrum)
+
+
+def _bands(band_hz: ArrayLike, rows: int) -> Array:
+    """Two limits for each row."""
+    bands = as_samples(band_hz, "band_hz").astype(np.float64, copy=False)
+    if bands.shape[-1:] != (2,) or bands.size not in (2, 2 * rows):
+        raise InputError(f"band_hz has the shape {bands.shape}: must be two limits, for all waveforms or for each")
+    return np.broadcast_to(bands.reshape(-1, 2), (rows, 2))
 
 
 def kurtogram(x: ArrayLike, rate_hz: float, *, levels: int | None = None, axis: int = -1) -> Kurtogram:
@@ -232,7 +233,7 @@ def kurtogram(x: ArrayLike, rate_hz: float, *, levels: int | None = None, axis: 
         InputError: too few samples, samples that are not finite, a rate that is not positive, too many levels.
     """
     rows, batch = as_rows(x, axis)
-    found = _kurtogram(rows, rate_hz, None if levels is None else _count("levels", levels))
+    found = _kurtogram(rows, rate_hz, None if levels is None else as_count("levels", levels))
     return Kurtogram(found.level, found.low_hz, found.high_hz, found.kurtosis.reshape(*batch, -1), rate_hz)
 
 
@@ -270,7 +271,7 @@ def peaks(
     padded = 2 * (len(spectrum.frequency_hz) - 1) > spectrum.samples
     how = "parabola" if padded else _EXACT.get(spectrum.window, "parabola")
     squared = spectrum.quantity != "amplitude"
-    wanted = None if count is None or band_hz is not None else _count("count", count)
+    wanted = None if count is None or band_hz is not None else as_count("count", count)
     line, frequency, value, prominences = _core.spectrum_peaks(
         spectrum.value, spectrum.resolution_hz, how, squared, prominence, wanted
     )
@@ -282,7 +283,7 @@ def _within(found: Peaks, at_hz: Array, band_hz: tuple[float, float], count: int
     low, high = band_hz
     held = np.flatnonzero((at_hz >= low) & (at_hz <= high))
     if count is not None:
-        held = np.sort(held[np.argsort(-found.prominence[held], kind="stable")[: _count("count", count)]])
+        held = np.sort(held[np.argsort(-found.prominence[held], kind="stable")[: as_count("count", count)]])
     return Peaks(found.frequency_hz[held], found.value[held], found.prominence[held], found.line[held], found.unit)
 
 
@@ -345,7 +346,7 @@ def velocity(
         InputError: samples that are not finite, a rate or cut-off that is not positive, a unit that is no acceleration.
     """
     rows, batch = as_rows(x, axis)
-    v = _core.velocity(rows, rate_hz, unit, high_pass_hz, _count("order", order))
+    v = _core.velocity(rows, rate_hz, unit, high_pass_hz, as_count("order", order))
     n = rows.shape[-1]
     return Waveform(np.arange(n) / rate_hz, v.reshape(*batch, n), "mm/s", rate_hz)
 
