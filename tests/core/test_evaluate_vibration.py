@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.bearings import machine, strikes
 
-from iotpm import bearing
+from iotpm import bearing, waveforms
 from iotpm.errors import InputError, SourceError
 from iotpm.evaluate import BENCHMARKS, Options, benchmark
 from iotpm.evaluate.run_to_failure import BASELINE, Trend, ratio, shared_ratio
@@ -113,6 +114,22 @@ def test_cwru_has_no_wrong_name_and_all_races_right() -> None:
     assert figures["race_faults_right"] == figures["race_faults"] == 4
     assert figures["wrong"] == figures["named_on_sound"] == 0
     assert figures["verdicts"]["48k_Drive_End_B014_0_189"] in ("ball", "undetermined")
+
+
+@pytest.mark.skipif(not (SHARED / "CWRU").is_dir(), reason="needs ../shared")
+def test_no_second_of_cwru_is_named_wrongly_at_either_sensor() -> None:
+    truths = {"IR": "inner race", "OR": "outer race", "B0": "ball", "al": "none"}
+    verdicts = Counter[tuple[str, str]]()
+    for path in sorted((SHARED / "CWRU").glob("*.mat")):
+        truth = next(truths[mark] for mark in ("IR", "OR", "B0", "al") if mark in path.name)
+        for recording in waveforms.read(path, 48_000):
+            seconds = recording.samples[: recording.samples.size // 48_000 * 48_000].reshape(-1, 48_000)
+            verdicts.update(
+                (truth, bearing.diagnose(x, 48_000, recording.rpm or 1797, "6205").verdict) for x in seconds
+            )
+    silent = {"undetermined", "none"}
+    assert all(verdict in silent | {truth} for truth, verdict in verdicts), verdicts
+    assert sum(count for (truth, verdict), count in verdicts.items() if verdict == truth != "none") >= 36, verdicts
 
 
 @pytest.mark.skipif(not (SHARED / "IMS").is_dir(), reason="needs ../shared")
