@@ -1,24 +1,28 @@
-"""The page on vibration does what it says: its code is run on a made record, and on the real one where that is."""
+"""The pages on vibration and waveforms do what they say: their code is run, on made records and on the real one."""
 
 from __future__ import annotations
 
 import re
 import shutil
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import scipy.io
 from tests.support.bearings import machine, strikes
 
 from iotpm import bearing
 
-PAGE = Path(__file__).parents[2] / "docs" / "vibration.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "vibration.md"
 REAL = Path(__file__).parents[3] / "shared" / "data" / "CWRU" / "48k_Drive_End_IR007_0_109.mat"
 
 
-def code() -> str:
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+def code(page: Path = PAGE) -> str:
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
     assert len(blocks) == 1
     return str(blocks[0])
 
@@ -49,3 +53,13 @@ def test_the_same_of_the_real_record(
 ) -> None:
     shutil.copy(REAL, tmp_path / "105.mat")
     assert run(tmp_path, monkeypatch, capsys)[0] == "inner race"
+
+
+def test_samples_become_a_trend_an_anomaly_and_kept_samples() -> None:
+    names: dict[str, Any] = {}
+    exec(compile(code(DOCS / "waveforms.md"), "waveforms.md", "exec"), names)
+    assert names["trend"].height == 120
+    raised = names["anomalies"].filter(pl.col("state") == "begin")
+    assert "modified_z.bpfo" in raised["detector"].to_list()
+    assert raised["start"].min() >= datetime(1970, 1, 1, 0, 1), "not before the bearing fails"
+    assert 12 < names["kept"].height < 120
