@@ -34,7 +34,8 @@ fn readings(from: u64, to: u64) -> Vec<Reading> {
 
 /// An engine whose rings, windows and detectors are full.
 fn warm_engine() -> Engine {
-    let template = Template { window_s: Some(300.0), hop_s: Some(100.0), ..Template::default() };
+    let detectors = Some(vec!["basic".into()]);
+    let template = Template { window_s: Some(300.0), hop_s: Some(100.0), detectors, ..Template::default() };
     let templates = Arc::new(Templates::new(vec![template]).expect("a valid template"));
     let mut engine = Engine::new(templates, EngineOptions::default());
     let name = |id| format!("site/asset{}/signal{}", id / 10, id % 10).into();

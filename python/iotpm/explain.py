@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,12 @@ class Explanation:
     """The anomaly itself is among them; the greatest share first."""
     readings: Series
     """Around the anomaly, as far as the store still holds them."""
+
+    @property
+    def contributors(self) -> list[dict[str, Any]]:
+        """Of an anomaly of an asset: the signals it is made of, greatest share first."""
+        named: list[dict[str, Any]] = json.loads(self.anomaly.get("contributors") or "[]")
+        return named
 
     @property
     def sentence(self) -> str:
@@ -128,5 +135,10 @@ def _context(anomaly: Row) -> tuple[int, int]:
 def facts(explanation: Explanation) -> dict[str, Any]:
     """The explanation as plain values, times in microseconds."""
     together = [{"id": c.anomaly["id"], "name": c.anomaly["name"], "share": c.share} for c in explanation.contributions]
-    rest = {"revisions": explanation.revisions, "contributions": together, "readings": len(explanation.readings)}
+    rest = {
+        "revisions": explanation.revisions,
+        "contributors": explanation.contributors,
+        "contributions": together,
+        "readings": len(explanation.readings),
+    }
     return {**explanation.anomaly, "sentence": explanation.sentence, **rest}

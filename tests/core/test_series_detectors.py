@@ -227,7 +227,7 @@ def test_memory_is_bounded() -> None:
 
 def test_a_template_may_name_every_detector() -> None:
     basic = {"limits", "rate_of_change", "flatline", "modified_z", "ema_baseline"}
-    assert set(get_args(DetectorName)) == {"basic", "default"} | basic | set(detect.series_detectors())
+    assert set(get_args(DetectorName)) == {"basic", "default", "asset_model"} | basic | set(detect.series_detectors())
     assert set(detect.DEFAULT_DETECTORS) < set(detect.series_detectors())
 
 

@@ -244,9 +244,12 @@ impl Open {
             Detector::Gap => AnomalyKind::Gap,
             Detector::EmaBaseline | Detector::FrozenBaseline => AnomalyKind::Drift,
             Detector::Ewma | Detector::Cusum | Detector::PageHinkley | Detector::LevelShift => AnomalyKind::LevelShift,
-            Detector::ModifiedZ | Detector::Novelty | Detector::Resonance | Detector::Day | Detector::Seasonal => {
-                self.excursion()
-            }
+            Detector::ModifiedZ
+            | Detector::Novelty
+            | Detector::Resonance
+            | Detector::Day
+            | Detector::Seasonal
+            | Detector::AssetModel => self.excursion(),
         }
     }
 
@@ -284,6 +287,7 @@ impl Open {
             direction: direction(self.peak_value, self.expected),
             maturity: self.maturity,
             window: at.window.cloned(),
+            contributions: Box::default(),
             sequence: at.sequence,
             position: at.position,
         }

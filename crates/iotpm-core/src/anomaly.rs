@@ -53,6 +53,8 @@ pub enum Detector {
     Seasonal = 13,
     /// The first healthy week.
     FrozenBaseline = 14,
+    /// The asset's signals together.
+    AssetModel = 15,
 }
 
 /// What kind of anomaly it looks like.
@@ -145,6 +147,7 @@ names!(Detector {
     LevelShift => "level_shift",
     Seasonal => "seasonal",
     FrozenBaseline => "frozen_baseline",
+    AssetModel => "asset_model",
 });
 names!(AnomalyKind {
     Spike => "spike",
@@ -165,6 +168,21 @@ impl Detector {
     pub fn name_of(self, feature: Option<FrameFeature>) -> Cow<'static, str> {
         feature.map_or(self.name().into(), |feature| format!("{}.{}", self.name(), feature.name()).into())
     }
+}
+
+/// One signal's part in an anomaly of its asset.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// The signal.
+    pub signal: SignalId,
+    /// Its share, 0 to 1.
+    pub share: f64,
+    /// What the other signals and the past made expect of it.
+    pub expected: f64,
+    /// What came (NaN where it was missing).
+    pub actual: f64,
+    /// 1: higher than expected, -1: lower, 0: more restless.
+    pub direction: i8,
 }
 
 /// One line of the append-only anomaly log.
@@ -210,6 +228,9 @@ pub struct AnomalyRevision {
     pub maturity: Maturity,
     /// The signal's latest closed window, if any: (start, end, features).
     pub window: Option<(i64, i64, Box<WindowFeatures>)>,
+    /// Of an anomaly of an asset: the signals with the greatest shares at its peak, greatest first; it is told as the
+    /// first signal's of its begin. Else empty.
+    pub contributions: Box<[Contribution]>,
     /// Stream sequence that caused this revision.
     pub sequence: u64,
     /// Position within that message.

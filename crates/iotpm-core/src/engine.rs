@@ -1,9 +1,11 @@
 //! One shard: many signals, run in sequence order.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    Barrier, BarrierKind, Batch, CoreError, Maturity, NewSignal, Output, Reading, Result, SignalId, Templates,
+    AnomalyRevision, Barrier, BarrierKind, Batch, CoreError, Maturity, NewSignal, Output, Reading, Result, SignalId,
+    Templates,
+    asset::{Assets, SettingsOf},
     grouping::Grouping,
     operating::Coupling,
     prefetch::prefetch,
@@ -28,6 +30,9 @@ pub struct SignalSnapshot {
     /// Encoded state.
     #[serde(with = "serde_bytes")]
     pub state: Vec<u8>,
+    /// Encoded state of its asset, with the first of the asset's signals; else empty.
+    #[serde(with = "serde_bytes")]
+    pub asset: Vec<u8>,
 }
 
 /// What is known about one signal.
@@ -79,6 +84,8 @@ pub struct Engine {
     idle_deadlines_us: Vec<i64>,
     /// Who tells whom of the machine's state; only where a template asks for it.
     coupling: Option<Box<Coupling>>,
+    /// Models of signals together; only where a template asks for them.
+    assets: Option<Box<Assets>>,
     grouping: Grouping,
     scratch: Scratch,
 }
@@ -90,6 +97,7 @@ impl Engine {
         let settings = settings_of(&templates);
         Self {
             coupling: coupling_of(&settings),
+            assets: assets_of(&settings),
             settings,
             templates,
             options,
@@ -141,6 +149,9 @@ impl Engine {
         if let Some(coupling) = &mut self.coupling {
             coupling.add(state.name(), self.settings[template].state.as_deref());
         }
+        if let Some(assets) = &mut self.assets {
+            assets.add(state.name(), &self.settings[template]);
+        }
         self.signals.push(state);
     }
 
@@ -163,6 +174,7 @@ impl Engine {
     /// Runs readings between two barriers, grouped by signal: signals do not see each other there, and a signal's state
     /// is then fetched from memory once, however its readings are interleaved with others.
     fn run_span(&mut self, readings: &[Reading], places: &[u32], output: &mut Output) {
+        self.judge_assets(readings, places, output);
         if self.coupling.is_some() {
             return self.run_coupled_span(readings, places, output);
         }
@@ -174,6 +186,29 @@ impl Engine {
             self.visit(place, reading.sequence, reading.position, output, |signal, run| signal.arrive(reading, run));
         }
         self.grouping = grouping;
+    }
+
+    /// Before the signals themselves: from which message on an asset's model speaks for its signals is known then.
+    fn judge_assets(&mut self, readings: &[Reading], places: &[u32], output: &mut Output) {
+        let Some(assets) = self.assets.as_mut().filter(|assets| !assets.is_empty()) else { return };
+        let (of, before) =
+            (SettingsOf { settings: &self.settings, template_of: &self.template_of }, output.anomalies.len());
+        for (reading, &place) in readings.iter().zip(places) {
+            let settings = of.at(place);
+            let usable = settings.judge(reading.value, reading.quality).is_usable();
+            if usable && !is_future(reading.time_us, reading.stream_time_us, settings) {
+                assets.take((place, self.signals[place as usize].name()), reading, &of, output);
+            }
+        }
+        self.count_anomalies(&output.anomalies[before..]);
+    }
+
+    /// Counts anomalies of assets with the signals they are told as.
+    fn count_anomalies(&mut self, revisions: &[AnomalyRevision]) {
+        for begun in revisions.iter().filter(|revision| revision.revision == 0) {
+            let place = self.places[begun.signal.0 as usize] as usize;
+            self.signals[place].counts.anomalies += 1;
+        }
     }
 
     /// As [`Self::run_span`], where some signals tell others the state of their machine: what they tell is noted first
@@ -251,16 +286,24 @@ impl Engine {
     ) {
         let settings = &self.settings[self.template_of[place]];
         let signal = &mut self.signals[place];
-        let emit_scores = self.options.emit_scores;
-        act(signal, &mut Run { settings, scratch: &mut self.scratch, output, emit_scores, sequence, position });
+        let mut run = Run {
+            settings,
+            scratch: &mut self.scratch,
+            output,
+            emit_scores: self.options.emit_scores,
+            asset_judges: self.assets.as_ref().is_some_and(|assets| assets.judges(place, sequence)),
+            sequence,
+            position,
+        };
+        act(signal, &mut run);
         self.idle_deadlines_us[place] = signal.idle_deadline_us(settings);
     }
 
     fn apply(&mut self, barrier: &Barrier, output: &mut Output) -> Result<()> {
         match &barrier.kind {
             BarrierKind::Tick { stream_time_us } => self.tick(*stream_time_us, barrier, output),
-            BarrierKind::End => self.visit_all(barrier, output, SignalState::end),
-            BarrierKind::Configure(templates) => self.configure(Arc::clone(templates), barrier, output),
+            BarrierKind::End => self.end(barrier, output),
+            BarrierKind::Configure(templates) => self.configure(Arc::clone(templates), barrier, output)?,
             BarrierKind::Waveform(frame) => {
                 let place = self.place(frame.signal)? as usize;
                 self.signals[place].follow();
@@ -268,6 +311,16 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    fn end(&mut self, barrier: &Barrier, output: &mut Output) {
+        let before = output.anomalies.len();
+        if let Some(assets) = &mut self.assets {
+            let of = SettingsOf { settings: &self.settings, template_of: &self.template_of };
+            assets.end(&of, (barrier.sequence, barrier.position), output);
+        }
+        self.count_anomalies(&output.anomalies[before..]);
+        self.visit_all(barrier, output, SignalState::end);
     }
 
     fn visit_all(&mut self, barrier: &Barrier, output: &mut Output, act: impl Fn(&mut SignalState, &mut Run)) {
@@ -286,7 +339,8 @@ impl Engine {
         }
     }
 
-    fn configure(&mut self, templates: Arc<Templates>, barrier: &Barrier, output: &mut Output) {
+    fn configure(&mut self, templates: Arc<Templates>, barrier: &Barrier, output: &mut Output) -> Result<()> {
+        let assets = self.asset_states()?;
         let before = std::mem::replace(&mut self.settings, settings_of(&templates));
         let template_of = self.signals.iter().map(|signal| templates.find(signal.name()).0).collect();
         let template_before = std::mem::replace(&mut self.template_of, template_of);
@@ -298,7 +352,32 @@ impl Engine {
             }
         }
         self.couple();
+        self.assets = assets_of(&self.settings);
+        if let Some(known) = &mut self.assets {
+            for (signal, template) in self.signals.iter().zip(&self.template_of) {
+                known.add(signal.name(), &self.settings[*template]);
+            }
+        }
+        self.restore_assets(assets.values())?;
         self.visit_all(barrier, output, SignalState::reconfigure);
+        Ok(())
+    }
+
+    fn asset_states(&self) -> Result<BTreeMap<SignalId, Vec<u8>>> {
+        self.assets.as_ref().map_or(Ok(BTreeMap::new()), |assets| assets.snapshot())
+    }
+
+    fn restore_assets<'a>(&mut self, states: impl Iterator<Item = &'a Vec<u8>>) -> Result<()> {
+        let Some(mut assets) = self.assets.take() else { return Ok(()) };
+        let of_signal = |id| {
+            let place = self.place(id).ok()?;
+            Some((place, Arc::clone(self.signals[place as usize].name())))
+        };
+        for state in states.filter(|state| !state.is_empty()) {
+            assets.restore(state, of_signal)?;
+        }
+        self.assets = Some(assets);
+        Ok(())
     }
 
     fn couple(&mut self) {
@@ -315,7 +394,8 @@ impl Engine {
     /// # Errors
     /// [`CoreError::InvalidSnapshot`] if a state cannot be encoded.
     pub fn snapshot(&self) -> Result<Vec<SignalSnapshot>> {
-        self.in_id_order().map(encode).collect()
+        let mut assets = self.asset_states()?;
+        self.in_id_order().map(|signal| encode(signal, assets.remove(&signal.id()).unwrap_or_default())).collect()
     }
 
     /// Takes over the state of signals from a snapshot.
@@ -323,7 +403,9 @@ impl Engine {
     /// # Errors
     /// [`CoreError::InvalidSnapshot`] if a state cannot be decoded.
     pub fn restore(&mut self, signals: Vec<SignalSnapshot>) -> Result<()> {
+        let mut assets = Vec::new();
         for stored in signals {
+            assets.push(stored.asset);
             let mut state: SignalState = postcard::from_bytes(&stored.state)
                 .map_err(|error| invalid(&format!("state of signal '{}': {error}", stored.name)))?;
             let (index, _) = self.templates.find(&stored.name);
@@ -332,7 +414,7 @@ impl Engine {
             state.fit_series(&self.settings[index]);
             self.insert(state, index);
         }
-        Ok(())
+        self.restore_assets(assets.iter())
     }
 
     /// What is known about every signal, in id order.
@@ -374,9 +456,14 @@ fn coupling_of(settings: &[Settings]) -> Option<Box<Coupling>> {
     settings.iter().any(|settings| settings.state.is_some()).then(Box::default)
 }
 
-fn encode(signal: &SignalState) -> Result<SignalSnapshot> {
+/// `None` where no template has assets judged.
+fn assets_of(settings: &[Settings]) -> Option<Box<Assets>> {
+    settings.iter().any(|settings| settings.asset.is_some()).then(Box::default)
+}
+
+fn encode(signal: &SignalState, asset: Vec<u8>) -> Result<SignalSnapshot> {
     let state = postcard::to_stdvec(signal).map_err(|error| invalid(&error.to_string()))?;
-    Ok(SignalSnapshot { id: signal.id(), name: Arc::clone(signal.name()), state })
+    Ok(SignalSnapshot { id: signal.id(), name: Arc::clone(signal.name()), state, asset })
 }
 
 fn invalid(reason: &str) -> CoreError {

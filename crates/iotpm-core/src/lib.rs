@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! Batch -> quality -> reorder -> ring -> reading detectors -> fuse -> anomalies
-//!                                  \-> window -> features
+//!           |                      \-> window -> features
+//!           \-> rows of an asset -> model of its signals together -> anomalies
 //! ```
 //!
 //! Time is data: event time is in the reading, stream time comes with the message and with ticks.
@@ -13,6 +14,7 @@
 
 mod alarm;
 mod anomaly;
+mod asset;
 mod batch;
 pub mod calibration;
 pub mod detect;
@@ -38,7 +40,7 @@ pub mod vibration;
 mod waveform;
 mod window;
 
-pub use anomaly::{AnomalyKind, AnomalyRevision, AnomalyState, Detector, Maturity, Severity};
+pub use anomaly::{AnomalyKind, AnomalyRevision, AnomalyState, Contribution, Detector, Maturity, Severity};
 pub use batch::{Barrier, BarrierKind, Batch, NewSignal};
 pub use engine::{Engine, EngineOptions, SignalSnapshot, SignalStats};
 pub use error::{CoreError, Result};

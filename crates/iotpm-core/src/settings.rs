@@ -16,6 +16,19 @@ const WINDOW_INTERVALS: i64 = 32;
 /// Typical intervals of silence before a signal is idle.
 const IDLE_INTERVALS: i64 = 10;
 
+/// What an asset's model is learned from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct AssetSettings {
+    pub learning_us: i64,
+    pub false_alarm_rate: f64,
+}
+
+impl AssetSettings {
+    fn of(t: &Template) -> Self {
+        Self { learning_us: microseconds(t.asset_learning_s), false_alarm_rate: t.asset_false_alarm_rate }
+    }
+}
+
 /// Everything one reading needs to know of its template.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -45,6 +58,8 @@ pub(crate) struct Settings {
     pub state: Option<Box<StateSettings>>,
     /// Detectors that run beside the set `basic`, in order of fusion.
     pub series: Vec<&'static str>,
+    /// Where the asset's signals are judged together.
+    pub asset: Option<AssetSettings>,
     /// These settings for a bin of speed that is not known well yet: detectors learn there, and only rules alarm.
     pub learning: Option<Box<Settings>>,
 }
@@ -80,6 +95,7 @@ impl Settings {
             frames: None,
             state: None,
             series: SERIES_DETECTORS.iter().copied().filter(|name| adds(name)).collect(),
+            asset: (t.detectors.is_none() || listed("default") || listed("asset_model")).then(|| AssetSettings::of(t)),
             learning: None,
         };
         settings.frames = Some(Box::new(FrameSettings::of(t, &settings)));

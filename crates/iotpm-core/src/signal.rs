@@ -11,7 +11,8 @@ use crate::{
     AnomalyRevision, LateReading, Maturity, NO_STREAM_TIME, Output, Quality, Reading, ReadingRow, RejectReason,
     Rejected, ScoreRow, SignalId, WindowRow,
     alarm::{Alarm, Context, LatestWindow, Scored, Step},
-    detect::{BasicDetectors, SeriesScorer, WARM_UP_READINGS, Zone},
+    asset::asset_of,
+    detect::{BasicDetectors, Judged, SeriesScorer, WARM_UP_READINGS, Zone},
     features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
     operating::{Conditions, Fact, Operating, Role},
     reorder::{Arrival, Reorder, Waiting},
@@ -40,6 +41,8 @@ pub(crate) struct Run<'a> {
     pub scratch: &'a mut Scratch,
     pub output: &'a mut Output,
     pub emit_scores: bool,
+    /// Whether the asset's model speaks for the detectors that need statistics.
+    pub asset_judges: bool,
     pub sequence: u64,
     pub position: u32,
 }
@@ -112,8 +115,7 @@ impl SignalState {
 
     /// Sets what a snapshot keeps beside the state.
     pub fn set_name(&mut self, name: Arc<str>) {
-        let asset = name.rsplit_once('/').map_or(&*name, |(asset, _)| asset);
-        self.phase_seed = xxh3_64(asset.as_bytes());
+        self.phase_seed = xxh3_64(asset_of(&name).as_bytes());
         self.name = name;
     }
 
@@ -329,7 +331,7 @@ impl SignalState {
     /// `judging` are the settings that the detectors go by, mostly those of the run.
     fn score(&mut self, reading: Waiting, judging: &Settings, run: &mut Run) -> f64 {
         let Waiting { time_us, value } = reading;
-        let mut fused = self.detectors.judge(time_us, value, judging);
+        let Judged { mut fused, rules } = self.detectors.judge(time_us, value, judging);
         if let Some(series) = &mut self.series {
             fused = fused.or(series.judge(time_us, value));
         }
@@ -348,7 +350,9 @@ impl SignalState {
         }
         let repeat_us = run.settings.repeat_us.or(self.windows.map(|w| w.length_us())).unwrap_or(0);
         let at = context(self.id, &self.name, self.latest_window.as_ref(), run);
-        let step = self.alarm.observe(&at, &Scored { time_us, value, fused }, &self.ring, run.settings, repeat_us);
+        let raising = if run.asset_judges { rules } else { fused };
+        let scored = Scored { time_us, value, fused: raising };
+        let step = self.alarm.observe(&at, &scored, &self.ring, run.settings, repeat_us);
         match step {
             Step::Quiet => {}
             Step::Suppressed => run.output.counters.suppressed += 1,

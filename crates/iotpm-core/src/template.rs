@@ -66,10 +66,16 @@ pub struct Template {
     pub ema_boundary: f64,
     /// Identical readings in a row that make a moving signal stuck; the learned habit of the signal can only raise it.
     pub flatline_readings: usize,
-    /// Names of the detectors that run; default: all of the set `basic`. `basic` stands for that set, `default` for it and
+    /// Names of the detectors that run; default: the set `basic` and `asset_model`. `basic` stands for that set of
+    /// detectors of one signal, `default` for it, `asset_model` and
     /// [`SeriesScorer::DEFAULT`](crate::detect::SeriesScorer::DEFAULT); any of
     /// [`SERIES_DETECTORS`](crate::detect::SERIES_DETECTORS) may be added.
     pub detectors: Option<Vec<String>>,
+    /// Event time after which an asset's first model is fitted to its signals, seconds: long enough for everything that
+    /// is normal to have happened, such as all shifts of a day.
+    pub asset_learning_s: f64,
+    /// Share of an asset's healthy rows that may score above 1.0; an anomaly needs several of them.
+    pub asset_false_alarm_rate: f64,
     /// An anomaly begins when this many ...
     pub begin_count: u8,
     /// ... of this many readings reach 1.0 ...
@@ -117,6 +123,8 @@ impl Default for Template {
             ema_boundary: 5.0,
             flatline_readings: 30,
             detectors: None,
+            asset_learning_s: 86_400.0,
+            asset_false_alarm_rate: 1e-4,
             begin_count: 3,
             begin_of: 5,
             begin_at_once: 2.0,
@@ -196,6 +204,8 @@ fn check(template: &Template) -> Result<()> {
     range("ema_span", t.ema_span as f64, 8.0, 1e7, "between 8 and 10000000")?;
     range("ema_boundary", t.ema_boundary, 0.1, 1e6, "between 0.1 and 1000000")?;
     range("flatline_readings", t.flatline_readings as f64, 3.0, 1e6, "between 3 and 1000000")?;
+    range("asset_learning_s", t.asset_learning_s, 60.0, 31_622_400.0, "between 60 and 31622400")?;
+    range("asset_false_alarm_rate", t.asset_false_alarm_rate, 1e-6, 0.1, "between 0.000001 and 0.1")?;
     range("begin_of", f64::from(t.begin_of), 1.0, 16.0, "between 1 and 16")?;
     range("begin_count", f64::from(t.begin_count), 1.0, f64::from(t.begin_of), "between 1 and begin_of")?;
     range("begin_at_once", t.begin_at_once, 1.0, 1e9, "at least 1")?;
@@ -213,13 +223,17 @@ fn check(template: &Template) -> Result<()> {
         "detectors",
         unknown,
         unknown.is_none(),
-        "names among basic, default, limits, rate_of_change, flatline, modified_z, ema_baseline, novelty, resonance, day, \
+        "names among basic, default, asset_model, limits, rate_of_change, flatline, modified_z, ema_baseline, novelty, resonance, day, \
          ewma, cusum, page_hinkley, level_shift, seasonal, frozen_baseline",
     )
 }
 
 fn is_detector(name: &str) -> bool {
-    ["basic", "default"].iter().chain(&BASIC_DETECTORS).chain(SERIES_DETECTORS).any(|known| *known == name)
+    ["basic", "default", "asset_model"]
+        .iter()
+        .chain(&BASIC_DETECTORS)
+        .chain(SERIES_DETECTORS)
+        .any(|known| *known == name)
 }
 
 fn is_code(text: &str) -> bool {

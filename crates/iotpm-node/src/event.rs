@@ -6,6 +6,8 @@ use iotpm_core::{AnomalyRevision, AnomalyState, features::WindowFeatures};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
+use crate::tables::Contributor;
+
 /// What an event says about the signal beside the revision.
 pub(crate) struct Subject<'a> {
     pub source: &'a str,
@@ -15,6 +17,7 @@ pub(crate) struct Subject<'a> {
     pub name: &'a str,
     pub unit: Option<&'a str>,
     pub failure_mode: Option<&'a str>,
+    pub contributors: &'a [Contributor],
 }
 
 #[derive(Serialize)]
@@ -57,6 +60,8 @@ struct Data<'a> {
     maturity: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure_mode: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    contributors: &'a [Contributor],
     seq: u64,
 }
 
@@ -137,6 +142,7 @@ pub(crate) fn encode(revision: &AnomalyRevision, subject: &Subject<'_>) -> serde
             direction: revision.direction,
             maturity: revision.maturity.name(),
             failure_mode: subject.failure_mode,
+            contributors: subject.contributors,
             seq: revision.sequence,
         },
     };
@@ -172,6 +178,7 @@ mod tests {
             direction: 1,
             maturity: Maturity::Mature,
             window: Some((1, 2, Box::new(WindowFeatures([f64::NAN; 17])))),
+            contributions: Box::default(),
             sequence: 12,
             position: 0,
         }
@@ -179,7 +186,7 @@ mod tests {
 
     fn hinting(revision: &AnomalyRevision, failure_mode: Option<&str>) -> Value {
         let (source, site, asset, signal, name) = ("iotpm/0", "s", "a", "t", "s/a/t");
-        let subject = Subject { source, site, asset, signal, name, unit: Some("Cel"), failure_mode };
+        let subject = Subject { source, site, asset, signal, name, unit: Some("Cel"), failure_mode, contributors: &[] };
         serde_json::from_slice(&encode(revision, &subject).unwrap()).unwrap()
     }
 

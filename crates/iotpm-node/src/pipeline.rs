@@ -344,6 +344,7 @@ impl Pipeline {
                 name: Arc::from(self.registry.name(revision.signal)),
                 unit: self.registry.unit(revision.signal, revision.sequence),
                 failure_mode: self.registry.failure_mode(&revision),
+                contributors: self.registry.contributors(&revision),
                 revision,
             };
             self.anomalies.extend(output.anomalies.drain(..).map(log));
@@ -553,6 +554,7 @@ impl Pipeline {
             name: &row.name,
             unit: row.unit.as_deref(),
             failure_mode: row.failure_mode.as_deref(),
+            contributors: &row.contributors,
         };
         let payload = event::encode(&row.revision, &about);
         let failed = |error: serde_json::Error| NodeError::Table { table: "outbox", reason: error.to_string().into() };

@@ -40,13 +40,11 @@ const POLL: Duration = Duration::from_millis(2);
 /// How often the stream's end is asked for, for the lag.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
-type SnapshotBytes = Result<Vec<u8>>;
-
 /// A chunk on its way to the store.
 pub struct PlaneChunk {
     /// Rows, position and events.
     pub chunk: Chunk,
-    snapshot: Option<Receiver<SnapshotBytes>>,
+    snapshot: Option<CapturedState>,
     handed_over: Instant,
 }
 
@@ -306,16 +304,12 @@ impl Drop for DataPlane {
 }
 
 impl PlaneChunk {
-    /// The snapshot after this chunk, if one was asked for; waits for its encoding.
+    /// The snapshot after this chunk, if one was asked for. Encoding takes long: a thread that nobody waits for does it.
     ///
     /// # Errors
-    /// If the state could not be captured or written.
+    /// If the state could not be written.
     pub fn snapshot(&self) -> Result<Option<Vec<u8>>> {
-        match self.snapshot.as_ref().map(Receiver::recv) {
-            None => Ok(None),
-            Some(Ok(bytes)) => bytes.map(Some),
-            Some(Err(_)) => Err(not_running("snapshot", "it was taken before, or its thread ended").into()),
-        }
+        self.snapshot.as_ref().map(CapturedState::encode).transpose()
     }
 
     /// Whether it carries a snapshot.
@@ -507,23 +501,12 @@ fn run_chunk(pipeline: &Mutex<Pipeline>, shared: &Shared, messages: &[RawMessage
     let mut pipeline = pipeline.lock().map_err(|_| panicked("pipeline", "in an earlier chunk"))?;
     let chunk = pipeline.run(messages)?;
     let wanted = shared.snapshot_requested.swap(false, Relaxed);
-    let captured = wanted.then(|| pipeline.snapshot()).transpose()?;
+    let snapshot = wanted.then(|| pipeline.snapshot()).transpose()?;
     drop(pipeline);
     shared.chunk_messages.record(messages.len() as f64);
     shared.pipeline_seconds.record(begin.elapsed().as_secs_f64());
-    let snapshot = captured.map(|state| encode_apart(state, shared)).transpose()?;
+    shared.snapshots.fetch_add(u64::from(snapshot.is_some()), Relaxed);
     Ok(PlaneChunk { chunk, snapshot, handed_over: Instant::now() })
-}
-
-/// Encodes a state in a thread of its own, so that the pipeline goes on.
-fn encode_apart(state: CapturedState, shared: &Shared) -> Result<Receiver<SnapshotBytes>> {
-    let (encoded, bytes) = bounded(1);
-    shared.snapshots.fetch_add(1, Relaxed);
-    // Sending fails only if the chunk is gone, and then nobody wants the snapshot.
-    let work = move || encoded.send(state.encode()).unwrap_or_default();
-    let spawned = std::thread::Builder::new().name("iotpm-snapshot".into()).spawn(work);
-    spawned.map_err(|error| not_running("snapshot", &error.to_string()))?;
-    Ok(bytes)
 }
 
 /// Asks for the stream's end every second; a server that does not answer leaves the last figure.

@@ -6,12 +6,12 @@ use iotpm_codec::{
     CodecError, Decoded, name,
     unit::{self, Conversion},
 };
-use iotpm_core::{AnomalyKind, AnomalyRevision, SampleScale, SignalId, Template, Templates};
+use iotpm_core::{AnomalyKind, AnomalyRevision, Contribution, SampleScale, SignalId, Template, Templates};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{NodeError, error::Result};
+use crate::{NodeError, error::Result, tables::Contributor};
 
 /// Most conversions remembered for a signal; more are worked out anew.
 const MAX_CONVERSIONS: usize = 4;
@@ -222,6 +222,18 @@ impl Registry {
         }
         let template = self.template(self.get(revision.signal)?);
         template.failure_mode.as_deref().map(Arc::from)
+    }
+
+    /// The signals with the greatest shares in an anomaly of their asset, by name.
+    pub fn contributors(&self, revision: &AnomalyRevision) -> Vec<Contributor> {
+        let named = |one: &Contribution| Contributor {
+            signal: Arc::from(self.name(one.signal)),
+            share: one.share,
+            expected: one.expected,
+            actual: one.actual,
+            direction: one.direction,
+        };
+        revision.contributions.iter().map(named).collect()
     }
 
     pub fn row(&self, id: SignalId, sequence: u64) -> SignalRow {

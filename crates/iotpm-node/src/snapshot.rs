@@ -15,7 +15,7 @@ use crate::{NodeError, error::Result, registry::SavedSignal, sources::HighWater}
 const MAGIC: &[u8; 8] = b"IOTPMSNP";
 
 /// Changes whenever the body does.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Fast, and states of floats hardly shrink further.
 const ZSTD_LEVEL: i32 = 1;
@@ -159,7 +159,12 @@ mod tests {
             unannounced: vec![0],
             sources: vec![HighWater { source: "gate".into(), epoch: 1, source_seq: 9, sequence: 70 }],
             counters: vec![("messages".into(), 77)],
-            states: vec![SignalSnapshot { id: SignalId(0), name: "s/a/t".into(), state: vec![1, 2, 3] }],
+            states: vec![SignalSnapshot {
+                id: SignalId(0),
+                name: "s/a/t".into(),
+                state: vec![1, 2, 3],
+                asset: Vec::new(),
+            }],
         }
     }
 

@@ -13,6 +13,7 @@ use iotpm_core::{
     AnomalyRevision, LateReading, OperatingState, ReadingRow, ScoreRow, SignalStats, VibrationFeatures, VibrationRow,
     WaveformRow, WindowRow, features::WindowFeatures,
 };
+use serde::Serialize;
 
 use crate::{OutboxEvent, columns::Columns, error::Result, registry::SignalRow, sources::HighWater};
 
@@ -185,6 +186,25 @@ pub(crate) struct LoggedAnomaly {
     pub unit: Option<Arc<str>>,
     /// What it hints at, as its template says.
     pub failure_mode: Option<Arc<str>>,
+    /// Of an anomaly of an asset: the signals with the greatest shares.
+    pub contributors: Vec<Contributor>,
+}
+
+/// A signal's part in an anomaly of its asset.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Contributor {
+    pub signal: Arc<str>,
+    pub share: f64,
+    pub expected: f64,
+    pub actual: f64,
+    pub direction: i8,
+}
+
+impl LoggedAnomaly {
+    /// The contributors as JSON, if there are any.
+    fn contributors_json(&self) -> Option<String> {
+        (!self.contributors.is_empty()).then(|| serde_json::to_string(&self.contributors).unwrap_or_default())
+    }
 }
 
 pub(crate) fn sort_anomalies(rows: &mut [LoggedAnomaly]) {
@@ -199,6 +219,7 @@ pub(crate) fn sort_anomalies(rows: &mut [LoggedAnomaly]) {
 
 pub(crate) fn anomaly_log(rows: &[LoggedAnomaly]) -> Result<RecordBatch> {
     let ids: Vec<_> = rows.iter().map(|row| format!("{:016x}", row.revision.id)).collect();
+    let contributors: Vec<_> = rows.iter().map(LoggedAnomaly::contributors_json).collect();
     let detectors: Vec<_> = rows.iter().map(|row| row.revision.detector.name_of(row.revision.feature)).collect();
     let parts: Vec<_> = rows.iter().map(|row| name::split_full_name(&row.name).unwrap_or_default()).collect();
     let each = || rows.iter().map(|row| &row.revision);
@@ -225,6 +246,7 @@ pub(crate) fn anomaly_log(rows: &[LoggedAnomaly]) -> Result<RecordBatch> {
         .i8s("direction", each().map(|r| r.direction).collect())
         .texts("maturity", each().map(|r| r.maturity.name()))?
         .optional_texts("failure_mode", rows.iter().map(|row| row.failure_mode.as_deref()))?
+        .optional_texts("contributors", contributors.iter().map(Option::as_deref))?
         .u64s("seq", each().map(|r| r.sequence).collect())
         .u32s("position", each().map(|r| r.position).collect())
         .finish()

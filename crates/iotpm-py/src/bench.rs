@@ -40,8 +40,10 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(signals: u64) -> iotpm_core::Result<Self> {
-        let template = Template { window_s: Some(WINDOW_S as f64), hop_s: Some(HOP_S as f64), ..Template::default() };
+    fn new(signals: u64, detectors: &str) -> iotpm_core::Result<Self> {
+        let detectors = Some(detectors.split('+').map(str::to_owned).collect());
+        let (window_s, hop_s) = (Some(WINDOW_S as f64), Some(HOP_S as f64));
+        let template = Template { window_s, hop_s, detectors, ..Template::default() };
         let engine = Engine::new(Arc::new(Templates::new(vec![template])?), EngineOptions::default());
         let name = |id: u64| format!("site/asset{}/signal{}", id / 10, id % 10).into();
         let new_signals = (0..signals).map(|id| NewSignal { id: SignalId(id as u32), name: name(id) }).collect();
@@ -66,19 +68,25 @@ impl Bench {
     }
 }
 
-/// Runs interleaved signals, one reading a second each, through the detector set `basic` and 17-feature windows of 300
-/// readings with a hop of 100, on the calling thread.
+/// Runs interleaved signals, one reading a second each, through detectors (their names, with `+` between them) and
+/// 17-feature windows of 300 readings with a hop of 100, on the calling thread.
 ///
 /// Returns `readings`, `windows`, `scored` and `seconds`.
 #[pyfunction]
-#[pyo3(signature = (signals=10_000, readings=4_000_000, chunk=65_536))]
-pub fn bench_engine(py: Python<'_>, signals: u64, readings: u64, chunk: u64) -> PyResult<Bound<'_, PyDict>> {
+#[pyo3(signature = (signals=10_000, readings=4_000_000, chunk=65_536, detectors="basic"))]
+pub fn bench_engine<'py>(
+    py: Python<'py>,
+    signals: u64,
+    readings: u64,
+    chunk: u64,
+    detectors: &str,
+) -> PyResult<Bound<'py, PyDict>> {
     if signals == 0 || signals > 10_000_000 || chunk == 0 {
         return Err(PyValueError::new_err(format!(
             "signals = {signals}, chunk = {chunk}: both must be positive, signals at most 10,000,000"
         )));
     }
-    let measured = py.detach(|| measure(signals, readings, chunk));
+    let measured = py.detach(|| measure(signals, readings, chunk, detectors));
     let (done, windows, scored, seconds) = measured.map_err(|error| PyValueError::new_err(error.to_string()))?;
     let result = PyDict::new(py);
     result.set_item("readings", done)?;
@@ -88,8 +96,8 @@ pub fn bench_engine(py: Python<'_>, signals: u64, readings: u64, chunk: u64) -> 
     Ok(result)
 }
 
-fn measure(signals: u64, readings: u64, chunk: u64) -> iotpm_core::Result<(u64, u64, u64, f64)> {
-    let mut bench = Bench::new(signals)?;
+fn measure(signals: u64, readings: u64, chunk: u64, detectors: &str) -> iotpm_core::Result<(u64, u64, u64, f64)> {
+    let mut bench = Bench::new(signals, detectors)?;
     let (mut done, mut windows, mut scored, mut seconds) = (0, 0, 0, 0.0);
     while done < readings {
         seconds += bench.run(chunk)?;

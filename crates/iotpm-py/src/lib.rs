@@ -49,7 +49,7 @@ mod _core {
             order_positions_from_speed, quefrency_peaks, synchronous_average, tacho_pulses,
         },
         output::Output,
-        plane::{Chunk, DataPlane, drain_only},
+        plane::{Blob, Chunk, DataPlane, drain_only},
         publisher::Publisher,
         tables::Table,
         template::default_template,

@@ -28,6 +28,27 @@ pub struct Chunk {
     chunk: Mutex<PlaneChunk>,
 }
 
+/// Many bytes, handed over in pieces: copying them at once would hold up every other thread of the interpreter.
+#[pyclass(frozen, module = "iotpm._core")]
+pub struct Blob {
+    bytes: Vec<u8>,
+}
+
+#[pymethods]
+impl Blob {
+    fn __len__(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Bytes from `start` on, at most `size` of them.
+    fn piece<'py>(&self, py: Python<'py>, start: usize, size: usize) -> Bound<'py, PyBytes> {
+        crossings::count();
+        let start = start.min(self.bytes.len());
+        let end = start.saturating_add(size).min(self.bytes.len());
+        PyBytes::new(py, &self.bytes[start..end])
+    }
+}
+
 /// An older row of the outbox: `outbox_seq`, subject, payload, cause time in microseconds.
 type OutboxRow = (u64, String, String, i64);
 
@@ -175,10 +196,10 @@ macro_rules! chunk {
                 self.lock().has_snapshot()
             }
 
-            fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+            fn snapshot(&self, py: Python<'_>) -> PyResult<Option<Blob>> {
                 crossings::count();
                 let bytes = py.detach(|| self.lock().snapshot()).map_err(raise)?;
-                Ok(bytes.map(|bytes| PyBytes::new(py, &bytes)))
+                Ok(bytes.map(|bytes| Blob { bytes }))
             }
 
             #[getter]

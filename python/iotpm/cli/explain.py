@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from iotpm.explain import Explanation
 
 REVISIONS = ("state", "severity", "time", "score", "value", "expected")
+CONTRIBUTORS = ("share", "signal", "expected", "actual", "direction")
 TOGETHER = ("share", "severity", "kind", "name", "start", "lasted", "peak_score", "detector", "id")
 FACTS = ("kind", "severity", "detector", "maturity", "failure_mode", "start", "end", "peak_time", "peak_score")
 
@@ -52,6 +53,14 @@ def _facts(explanation: Explanation) -> dict[str, str]:
     return {name: show(row[name]) for name in FACTS if row.get(name) is not None}
 
 
+def _contributors(explanation: Explanation) -> list[dict[str, Any]]:
+    sides = {1: "higher", -1: "lower", 0: "more restless"}
+    return [
+        {**one, "share": f"{one['share']:.0%}", "direction": sides[one["direction"]]}
+        for one in explanation.contributors
+    ]
+
+
 def _together(explanation: Explanation) -> list[dict[str, Any]]:
     return [{**with_duration(one.anomaly), "share": f"{one.share:.0%}"} for one in explanation.contributions]
 
@@ -60,6 +69,9 @@ def _print(explanation: Explanation) -> None:
     click.echo(explanation.sentence + "\n")
     for name, value in _facts(explanation).items():
         click.echo(f"  {name:<13} {value}")
+    if explanation.contributors:
+        click.echo("\nwhat it is made of")
+        print_rows(_contributors(explanation), CONTRIBUTORS, as_json=False, empty="")
     click.echo("\nhow it went")
     print_rows(map(with_times, explanation.revisions), REVISIONS, as_json=False, empty="no revisions")
     click.echo("\nthe asset at that time")
@@ -73,6 +85,8 @@ def _page(explanation: Explanation) -> str:
     facts = "".join(f"<tr><th>{k}</th><td>{escape(v)}</td></tr>" for k, v in _facts(explanation).items())
     picture = chart(explanation.readings, [_stretch(explanation)])
     body = [f"<h1>{escape(explanation.sentence)}</h1>", picture, f"<table>{facts}</table>"]
+    if explanation.contributors:
+        body += ["<h2>What it is made of</h2>", _table(_contributors(explanation), CONTRIBUTORS)]
     body += ["<h2>How it went</h2>", _table(map(with_times, explanation.revisions), REVISIONS)]
     body += ["<h2>The asset at that time</h2>", _table(_together(explanation), TOGETHER)]
     return document(f"Anomaly {explanation.anomaly['id']}", body)

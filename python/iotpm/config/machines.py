@@ -28,7 +28,7 @@ POWER_OFF_SHARE = 0.02
 DIMENSIONS = ("elements", "element_diameter_mm", "pitch_diameter_mm")
 REGIMES_MAX = 16
 """Bins of speed of a drive of variable speed, at most; the engine takes no more."""
-_RULES: list[DetectorName] = ["limits", "rate_of_change", "flatline"]
+_RULES: list[DetectorName] = ["limits", "rate_of_change", "flatline", "asset_model"]
 """Detectors of the speed of a variable drive: it is set, so a new level is no departure."""
 REGIME_SHARE = 0.05
 """Width of a bin, as a share of the nominal speed, unless that gives too many."""

@@ -26,6 +26,7 @@ DetectorName = Literal[
     "flatline",
     "modified_z",
     "ema_baseline",
+    "asset_model",
     "novelty",
     "resonance",
     "day",
@@ -412,8 +413,16 @@ class Template(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     flatline_readings: Annotated[int, Meta(ge=3, le=1_000_000, description="identical readings of a stuck sensor")] = 30
     detectors: Annotated[
         list[DetectorName] | None,
-        Meta(description="detectors that run, or sets of them; absent is basic", examples=[["default"]]),
+        Meta(
+            description="detectors that run, or sets of them; absent is basic and asset_model", examples=[["default"]]
+        ),
     ] = None
+    asset_learning_s: Annotated[
+        float, Meta(ge=60, le=31_622_400, description="an asset's signals are learned together for so long, seconds")
+    ] = 86_400.0
+    asset_false_alarm_rate: Annotated[
+        float, Meta(ge=1e-6, le=0.1, description="share of an asset's healthy rows that may reach 1.0")
+    ] = 1e-4
     begin_count: Annotated[int, Meta(ge=1, le=16, description="an anomaly begins when this many ...")] = 3
     begin_of: Annotated[int, Meta(ge=1, le=16, description="... of this many readings reach 1.0 ...")] = 5
     begin_at_once: Annotated[float, Meta(ge=1, le=1e9, description="... or one reading reaches this score")] = 2.0

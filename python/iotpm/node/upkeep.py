@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -39,14 +42,26 @@ LOOK_S = 1.0
 """Time between two looks whether budget or disk are full before the next retention is due."""
 
 
+PIECE_BYTES = 1 << 20
+"""Bytes of a snapshot that are copied and written at a time."""
+LOW_PRIORITY = 15
+"""Nice value of a thread that nobody waits for."""
+
+
+def yield_to_others() -> None:
+    """Give this thread the processor only where no other wants it (Linux knows priorities of threads)."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
+
+
 class SnapshotSchedule:
-    """Asks the plane for snapshots and writes them in a thread of its own, so that no commit waits for an fsync."""
+    """Asks the plane for snapshots; encodes and writes them in a thread that yields to all others."""
 
     def __init__(self, plane: _core.DataPlane, snapshots: Snapshots, settings: Node) -> None:
         self._plane = plane
         self._snapshots = snapshots
         self._settings = settings
-        self._writer = ThreadPoolExecutor(1, "iotpm-snapshot")
+        self._writer = ThreadPoolExecutor(1, "iotpm-snapshot", yield_to_others)
         self._writing: Future[float] | None = None
         self._last = time.monotonic()
         self._messages = 0
@@ -83,7 +98,7 @@ class SnapshotSchedule:
         seq, blob = self._plane.snapshot_now()
         if seq == committed:
             self._last, self._messages = time.monotonic(), 0
-            self._writing = self._writer.submit(self._write_timed, seq, blob)
+            self._writing = self._writer.submit(self._write_timed, seq, [blob])
 
     def _write(self, chunk: _core.Chunk) -> float:
         try:
@@ -91,29 +106,32 @@ class SnapshotSchedule:
         except IotpmError as error:
             log.error("snapshot_not_captured", sequence=chunk.last_seq, error=str(error))
             return 0.0
-        return 0.0 if blob is None else self._write_timed(chunk.last_seq, blob)
+        if blob is None:
+            return 0.0
+        pieces = [blob.piece(at, PIECE_BYTES) for at in range(0, len(blob), PIECE_BYTES)]
+        return self._write_timed(chunk.last_seq, pieces)
 
-    def _write_timed(self, seq: int, blob: bytes) -> float:
+    def _write_timed(self, seq: int, pieces: list[bytes]) -> float:
         start = time.monotonic()
-        self._write_file(seq, blob)
+        self._write_file(seq, pieces)
         return time.monotonic() - start
 
-    def _write_file(self, seq: int, blob: bytes) -> None:
+    def _write_file(self, seq: int, pieces: list[bytes]) -> None:
         try:
-            self._snapshots.write(seq, blob)
+            self._snapshots.write(seq, *pieces)
         except OSError as error:
             # The stream and the older snapshot still hold everything; the next one may find room.
             log.error("snapshot_not_written", sequence=seq, error=str(error))
             return
         self._newest = seq
-        log.info("snapshot_written", sequence=seq, bytes=len(blob))
+        log.info("snapshot_written", sequence=seq, bytes=sum(map(len, pieces)))
 
     def finish(self, committed: int) -> None:
         """Wait for a file under way and write the state at the end of a drain, unless it is ahead of the store."""
         self._writer.shutdown(wait=True)
         seq, blob = self._plane.snapshot_now()
         if 0 < seq == committed:
-            self._write_file(seq, blob)
+            self._write_file(seq, [blob])
 
 
 class LakeMover:

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LARGE_PIECE_BYTES = 1 << 20
+
+
 def sync_file(path: Path) -> None:
     """Make a file's content durable."""
     _sync(path, os.O_RDONLY)
@@ -26,11 +29,18 @@ def replace(temporary: Path, final: Path) -> None:
     sync_directory(final.parent)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a whole file under a temporary name and `replace` it."""
+def write(path: Path, *pieces: bytes) -> None:
+    """Write a whole file under a temporary name and `replace` it.
+
+    A large one reaches the disk as it is written, so that no other file's sync has to wait for all of it.
+    """
     temporary = path.with_name(path.name + ".tmp")
     try:
-        temporary.write_bytes(data)
+        with temporary.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+                if len(piece) >= LARGE_PIECE_BYTES:
+                    os.fdatasync(file.fileno())
         replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

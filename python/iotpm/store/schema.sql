@@ -45,7 +45,8 @@ CREATE TABLE IF NOT EXISTS anomaly_log (
     id VARCHAR, signal UINTEGER, site VARCHAR, asset VARCHAR, name VARCHAR, detector VARCHAR, kind VARCHAR,
     revision UINTEGER, state VARCHAR, severity VARCHAR, "start" TIMESTAMP, time TIMESTAMP, "end" TIMESTAMP,
     peak_time TIMESTAMP, peak_score DOUBLE, peak_value DOUBLE, score DOUBLE, value DOUBLE, expected DOUBLE,
-    direction TINYINT, maturity VARCHAR, failure_mode VARCHAR, seq UBIGINT, position UINTEGER
+    direction TINYINT, maturity VARCHAR, failure_mode VARCHAR, contributors VARCHAR,
+    seq UBIGINT, position UINTEGER
 );
 CREATE TABLE IF NOT EXISTS outbox (
     outbox_seq UBIGINT, seq UBIGINT, subject VARCHAR, payload VARCHAR, cause_time TIMESTAMP

@@ -9,6 +9,7 @@ show here already, so that `newest` can fall back to the older file.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +42,11 @@ class Snapshots:
     def __init__(self, data_dir: str | Path) -> None:
         self.directory = Path(data_dir) / "state"
 
-    def write(self, seq: int, blob: bytes) -> Path:
+    def write(self, seq: int, *pieces: bytes) -> Path:
         """Write the state after message `seq`, which must be committed, and drop all but the last two."""
         durable.make_directories(self.directory)
         path = self.directory / f"{seq}.snap"
-        durable.write(path, encode(seq, blob))
+        durable.write(path, *_head(seq, pieces), *pieces)
         self._prune()
         return path
 
@@ -103,8 +104,15 @@ class Snapshots:
 
 def encode(seq: int, blob: bytes) -> bytes:
     """The file of a snapshot."""
-    head = _HEAD.pack(_MAGIC, _VERSION, 0, seq, len(blob))
-    return head + _SUM.pack(xxhash.xxh3_64_intdigest(head + blob)) + blob
+    return b"".join((*_head(seq, (blob,)), blob))
+
+
+def _head(seq: int, pieces: Sequence[bytes]) -> tuple[bytes, bytes]:
+    head = _HEAD.pack(_MAGIC, _VERSION, 0, seq, sum(map(len, pieces)))
+    checksum = xxhash.xxh3_64(head)
+    for piece in pieces:
+        checksum.update(piece)
+    return head, _SUM.pack(checksum.intdigest())
 
 
 def decode(data: bytes) -> Snapshot:

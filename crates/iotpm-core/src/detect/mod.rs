@@ -79,7 +79,24 @@ pub(crate) struct Fused {
     pub detector: Option<Detector>,
 }
 
+/// What the set `basic` says of a reading.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judged {
+    /// All of its detectors.
+    pub fused: Fused,
+    /// Those that need no statistics: limits, rate of change, flatline.
+    pub rules: Fused,
+}
+
 impl Fused {
+    /// Adds a detector's verdict.
+    fn weigh(&mut self, detector: Detector, verdict: Verdict) {
+        self.verdict.maturity = self.verdict.maturity.max(verdict.maturity);
+        if verdict.score > self.verdict.score {
+            *self = Self { verdict, detector: Some(detector) };
+        }
+    }
+
     /// The one with the greater score; this one if they are equal.
     pub fn or(self, other: Self) -> Self {
         if other.verdict.score > self.verdict.score { other } else { self }
@@ -128,17 +145,12 @@ impl BasicDetectors {
     }
 
     /// Scores a usable reading with every detector the template runs; ties go to the first.
-    pub fn judge(&mut self, time_us: i64, value: f64, settings: &Settings) -> Fused {
+    pub fn judge(&mut self, time_us: i64, value: f64, settings: &Settings) -> Judged {
         let resolution = settings.resolution.unwrap_or_else(|| self.resolution.update(value));
         let wander = self.ema_baseline.wander(settings);
         let sample = Sample { time_us, value, resolution, wander };
         let mut fused = Fused { verdict: Verdict::COLD, detector: None };
-        let mut weigh = |detector, verdict: Verdict| {
-            fused.verdict.maturity = fused.verdict.maturity.max(verdict.maturity);
-            if verdict.score > fused.verdict.score {
-                fused = Fused { verdict, detector: Some(detector) };
-            }
-        };
+        let mut weigh = |detector, verdict: Verdict| fused.weigh(detector, verdict);
         if settings.limits.is_some() {
             weigh(Detector::Limits, self.limits.judge(&sample, settings));
         }
@@ -148,13 +160,15 @@ impl BasicDetectors {
         if settings.flatline_readings.is_some() {
             weigh(Detector::Flatline, self.flatline.judge(&sample, settings));
         }
+        let rules = fused;
+        let mut weigh = |detector, verdict: Verdict| fused.weigh(detector, verdict);
         if settings.modified_z_boundary.is_some() {
             weigh(Detector::ModifiedZ, self.modified_z.judge(&sample, settings));
         }
         if settings.ema_boundary.is_some() {
             weigh(Detector::EmaBaseline, self.ema_baseline.judge(&sample, settings));
         }
-        fused
+        Judged { fused, rules }
     }
 
     /// Exchanges what was learned for what was learned elsewhere.

@@ -49,7 +49,7 @@ pub struct Model {
 
 impl Model {
     /// Fits to `rows`, row-major, `columns` values each, in time order. A row with a value that is not finite is left
-    /// out of every estimate.
+    /// out of every estimate; one without any value parts two stretches that are no neighbours.
     ///
     /// # Errors
     /// Settings out of range, a length that is no multiple of `columns`, or fewer usable rows than
@@ -162,8 +162,14 @@ fn limits(rows: &Matrix, present: &[bool], whole: &Fitted, settings: &Settings) 
     let rates = [rate, (rate * settings.energy_share).min(0.1)];
     label_free_limits(rows.len(), &settings.folds, &rates[..channels], |hold: Range<usize>| {
         let fitted = Fitted::fit(&Training { rows, present, hold: hold.clone() }, settings)?;
-        let mut state = State::new(rows.columns(), settings.lags);
-        let held = hold.filter(|i| present[*i]).map(|i| rows.row(i));
-        Ok(held.map(|row| stream_parts(&fitted, &mut state, row, settings.age_max_rows)).collect())
+        let begin = || State::new(rows.columns(), settings.lags);
+        let mut state = begin();
+        let mut score = |i: usize| {
+            if rows.row(i).iter().all(|x| x.is_nan()) {
+                state = begin();
+            }
+            present[i].then(|| stream_parts(&fitted, &mut state, rows.row(i), settings.age_max_rows))
+        };
+        Ok(hold.filter_map(&mut score).collect())
     })
 }

@@ -102,6 +102,11 @@ impl StateSettings {
         }))
     }
 
+    /// Name of the signal that tells the state, unless each tells its own.
+    pub fn state_signal(&self) -> Option<&str> {
+        self.template.signal.as_deref()
+    }
+
     /// Names of the signals of the same asset that tell state, speed and load of a signal with this name.
     pub fn sources<'a>(&'a self, own: &'a str) -> impl Iterator<Item = (Role, &'a str)> {
         let t = &self.template;

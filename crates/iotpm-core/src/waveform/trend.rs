@@ -61,7 +61,7 @@ impl Trend {
         settings: &Settings,
         repeat_us: i64,
     ) -> (Fused, Step) {
-        let fused = self.detectors.judge(time_us, value, settings);
+        let fused = self.detectors.judge(time_us, value, settings).fused;
         let step = self.alarm.observe(at, &Scored { time_us, value, fused }, &self.ring, settings, repeat_us);
         self.remember(time_us, value, fused.verdict.score);
         (fused, step)

@@ -1,0 +1,193 @@
+//! One asset: readings of its signals become rows, rows a model, and the model judges the rows that follow.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    Member,
+    blocks::Blocks,
+    timing::Timing,
+    watch::{Cause, Watch},
+};
+use crate::{
+    AnomalyRevision, Output, Reading,
+    alarm::Step,
+    multivariate::{AssetFrame, FrameRow, Model, Settings as ModelSettings},
+    settings::{AssetSettings, Settings},
+};
+
+/// Periods after which the last value of a signal no longer stands for it.
+const AGE_PERIODS: i64 = 3;
+/// Lateness in periods at most.
+const LATENESS_PERIODS: i64 = 1_000;
+/// The model is fitted again after 2, 4 and 8 times the learning time, each time to rows of all that time, and then stays.
+const FITS: u8 = 4;
+/// Periods after an anomaly in which it is not raised again unless it is worse.
+const REPEAT_PERIODS: i64 = 32;
+/// Assets begin to be judged over this share of the learning time, so that they are not all fitted at once.
+const SPREAD: f64 = 0.05;
+
+/// Everything an asset remembers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct AssetState {
+    pub members: Vec<Member>,
+    timing: Timing,
+    /// Once the period is known.
+    framing: Option<Framing>,
+    pub watch: Option<Box<Watch>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Framing {
+    frame: AssetFrame,
+    period_us: i64,
+    /// Time of the first row.
+    since_us: Option<i64>,
+    next_fit_us: i64,
+    fits: u8,
+    /// What the next model is fitted to; `None` after the last.
+    training: Option<Blocks>,
+}
+
+/// What a reading or the end of the series caused.
+pub(crate) struct At<'a> {
+    pub sequence: u64,
+    pub position: u32,
+    /// Of the asset's first signal.
+    pub settings: &'a Settings,
+    pub asset: &'a AssetSettings,
+    /// Whether the machine's state lets a row of that time train and score.
+    pub admits: &'a dyn Fn(i64) -> bool,
+}
+
+impl AssetState {
+    /// Gives a signal that appears a column. What was collected without it is dropped, unless a model is in force: then
+    /// the signal stays outside of it, and its own detectors go on speaking for it.
+    pub fn join(&mut self, member: Member) -> Option<u32> {
+        if self.watch.is_some() {
+            return None;
+        }
+        self.members.push(member);
+        (self.timing, self.framing) = (Timing::default(), None);
+        Some(self.members.len() as u32 - 1)
+    }
+
+    /// Takes a usable reading of a column; `true` if a model came into force.
+    pub fn take(&mut self, column: usize, reading: &Reading, at: &At, output: &mut Output) -> bool {
+        let Some(framing) = &mut self.framing else {
+            if let Some(period_us) = self.timing.observe(column, reading.time_us) {
+                self.framing = Framing::new(self.members.len(), period_us, at.settings.lateness_us);
+            }
+            return false;
+        };
+        let mut rows = Vec::new();
+        // The column is one of the frame's.
+        let _known = framing.frame.push(column, reading.time_us, reading.value, &mut rows);
+        self.run(&rows, at, output)
+    }
+
+    /// The series has ended: rows up to the newest reading are complete.
+    pub fn end(&mut self, at: &At, output: &mut Output) -> bool {
+        let mut rows = Vec::new();
+        if let Some(framing) = &mut self.framing {
+            framing.frame.finish(&mut rows);
+        }
+        self.run(&rows, at, output)
+    }
+
+    fn run(&mut self, rows: &[FrameRow], at: &At, output: &mut Output) -> bool {
+        let mut fitted = false;
+        for row in rows {
+            let healthy = self.judge(row, at, output);
+            fitted |= self.learn(row, healthy, at);
+        }
+        fitted
+    }
+
+    /// Whether the row may train.
+    fn judge(&mut self, row: &FrameRow, at: &At, output: &mut Output) -> bool {
+        let admitted = (at.admits)(row.time_us);
+        let (Some(watch), Some(framing)) = (&mut self.watch, &self.framing) else { return admitted };
+        if !admitted {
+            watch.pass_over();
+            return false;
+        }
+        let cause = Cause {
+            sequence: at.sequence,
+            position: at.position,
+            settings: at.settings,
+            repeat_us: at.settings.repeat_us.unwrap_or(framing.period_us * REPEAT_PERIODS),
+            members: &self.members,
+        };
+        let (healthy, step) = watch.judge(row, &cause);
+        match step {
+            Step::Quiet => {}
+            Step::Suppressed => output.counters.suppressed += 1,
+            Step::Revised(revision) => log(*revision, output),
+        }
+        healthy
+    }
+
+    /// Keeps a healthy row to learn from, and fits a model when it is time for one.
+    fn learn(&mut self, row: &FrameRow, healthy: bool, at: &At) -> bool {
+        let Some(framing) = &mut self.framing else { return false };
+        let Some(training) = &mut framing.training else { return false };
+        if healthy {
+            training.push(&row.values);
+        }
+        if framing.since_us.is_none() {
+            framing.since_us = Some(row.time_us);
+            framing.next_fit_us = row.time_us.saturating_add(first_fit_after_us(&self.members, at.asset.learning_us));
+        }
+        let waits = self.watch.as_ref().is_some_and(|watch| watch.is_alarming());
+        if row.time_us < framing.next_fit_us || waits {
+            return false;
+        }
+        // Signals stay judged once they are: later models are of the same ones.
+        let known = self.watch.as_ref().map(|watch| (watch.columns().to_vec(), watch.since));
+        let (columns, since) = known.unwrap_or_else(|| (training.present(), at.sequence));
+        let fitted = fit(training, &columns, at.asset);
+        framing.plan_next(row.time_us, fitted.is_some());
+        let Some(model) = fitted else { return false };
+        self.watch = Some(Box::new(Watch::new(model, columns, since)));
+        true
+    }
+}
+
+impl Framing {
+    /// `None` where the period does not do: then the next readings are looked at.
+    fn new(columns: usize, period_us: i64, lateness_us: i64) -> Option<Self> {
+        let lateness_us = lateness_us.min(period_us.saturating_mul(LATENESS_PERIODS));
+        let frame = AssetFrame::new(columns, period_us, period_us.saturating_mul(AGE_PERIODS), lateness_us).ok()?;
+        let training = Some(Blocks::new(columns));
+        Some(Self { frame, period_us, since_us: None, next_fit_us: i64::MAX, fits: 0, training })
+    }
+
+    /// Twice as long after each model; half as long again where there was too little to learn from.
+    fn plan_next(&mut self, now_us: i64, fitted: bool) {
+        let lasted_us = now_us.saturating_sub(self.since_us.unwrap_or(now_us)).max(self.period_us);
+        self.next_fit_us = now_us.saturating_add(if fitted { lasted_us } else { lasted_us / 2 });
+        self.fits += u8::from(fitted);
+        if self.fits == FITS {
+            self.training = None;
+        }
+    }
+}
+
+fn log(revision: AnomalyRevision, output: &mut Output) {
+    output.counters.anomalies += u64::from(revision.revision == 0);
+    output.anomalies.push(revision);
+}
+
+/// A model of these columns; `None` where they or the rows are too few, or the values do not allow one.
+fn fit(training: &Blocks, columns: &[usize], asset: &AssetSettings) -> Option<Model> {
+    let enough = columns.len() > 1 && training.rows() >= ModelSettings::rows_mature(columns.len()) as u64;
+    let settings = ModelSettings { false_alarm_rate: asset.false_alarm_rate, ..ModelSettings::default() };
+    enough.then(|| Model::fit(&training.matrix(columns), columns.len(), &settings).ok())?
+}
+
+fn first_fit_after_us(members: &[Member], learning_us: i64) -> i64 {
+    let asset = members.first().map_or("", |first| super::asset_of(&first.name));
+    let share = (xxh3_64(asset.as_bytes()) >> 32) as f64 / f64::from(u32::MAX);
+    (learning_us as f64 * (1.0 + SPREAD * share)) as i64
+}

@@ -1,0 +1,189 @@
+//! Rows of an asset against its model: score, anomaly, contributors.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Contribution, Detector,
+    alarm::{Alarm, Context, Scored, Step},
+    detect::{Fused, Verdict},
+    multivariate::{Explanation, FrameRow, Model, Scorer},
+    ring::{Ring, Slot},
+    settings::Settings,
+};
+
+/// Rows whose crossings an anomaly may begin with.
+const RECENT_ROWS: usize = 16;
+/// Signals that an anomaly names.
+const CONTRIBUTORS: usize = 5;
+
+/// What an anomaly of a row would be told as.
+pub(crate) struct Cause<'a> {
+    pub sequence: u64,
+    pub position: u32,
+    /// Of the asset's first signal.
+    pub settings: &'a Settings,
+    pub repeat_us: i64,
+    /// Number and name of each column of the frame.
+    pub members: &'a [super::Member],
+}
+
+/// A model in force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub(crate) struct Watch {
+    scorer: Scorer,
+    /// Column of the frame that each of the model's is.
+    columns: Vec<usize>,
+    /// Sequence of the message that completed the rows of the asset's first model: judged is from the next on.
+    pub since: u64,
+    alarm: Alarm,
+    ring: Ring,
+    /// Of the latest crossing, or of an open anomaly's peak, greatest first; the anomaly is told as the first one's.
+    contributions: Vec<Contribution>,
+    reported: usize,
+    peak: f64,
+}
+
+impl Watch {
+    pub fn new(model: Model, columns: Vec<usize>, since: u64) -> Self {
+        Self {
+            scorer: Scorer::new(Arc::new(model)),
+            columns,
+            since,
+            alarm: Alarm::default(),
+            ring: Ring::default(),
+            contributions: Vec::new(),
+            reported: 0,
+            peak: 0.0,
+        }
+    }
+
+    /// Columns of the frame that the model knows.
+    pub fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// Whether an anomaly is open.
+    pub fn is_alarming(&self) -> bool {
+        self.alarm.is_open()
+    }
+
+    /// A row that must not be judged.
+    pub fn pass_over(&mut self) {
+        self.alarm.observe_unusable();
+    }
+
+    /// Judges a row: whether it is healthy, and what became of it.
+    pub fn judge(&mut self, row: &FrameRow, cause: &Cause) -> (bool, Step) {
+        let values: Vec<f64> = self.columns.iter().map(|column| row.values[*column]).collect();
+        // The row has as many values as the model columns, so that the other outcome is a score that is not known.
+        let score = self.scorer.score(&values).map_or(f64::NAN, |[level, energy]| level.max(energy));
+        if score.is_nan() {
+            self.pass_over();
+            return (false, Step::Quiet);
+        }
+        let mut expected = f64::NAN;
+        if score >= 1.0 {
+            expected = self.attribute(score, &self.scorer.explain(&values), cause.members);
+        }
+        let verdict = Verdict { score, expected, maturity: self.scorer.model().maturity() };
+        let fused = Fused { verdict, detector: Some(Detector::AssetModel) };
+        let scored = Scored { time_us: row.time_us, value: values[self.reported], fused };
+        let step = self.observe(&scored, cause);
+        let slot = Slot { time_us: row.time_us, value: scored.value, score: score as f32 };
+        self.ring.push(slot, i64::MAX, RECENT_ROWS);
+        (score < 1.0 && !self.alarm.is_open(), step)
+    }
+
+    /// Notes who contributes; what was expected of the signal that it is told of.
+    fn attribute(&mut self, score: f64, why: &Explanation, members: &[super::Member]) -> f64 {
+        if !self.alarm.is_open() {
+            self.reported = why.contributors.first().map_or(0, |first| first.column);
+        }
+        if !self.alarm.is_open() || score > self.peak {
+            self.peak = score;
+            let named = why.contributors.iter().take(CONTRIBUTORS).filter(|one| one.share > 0.0);
+            self.contributions = named
+                .map(|one| Contribution {
+                    signal: members[self.columns[one.column]].id,
+                    share: one.share,
+                    expected: one.expected,
+                    actual: one.actual,
+                    direction: one.direction,
+                })
+                .collect();
+        }
+        let reported = why.contributors.iter().find(|one| one.column == self.reported);
+        reported.map_or(f64::NAN, |one| one.expected)
+    }
+
+    fn observe(&mut self, scored: &Scored, cause: &Cause) -> Step {
+        let member = &cause.members[self.columns[self.reported]];
+        let (sequence, position) = (cause.sequence, cause.position);
+        let at = Context { signal: member.id, name: &member.name, window: None, feature: None, sequence, position };
+        let mut step = self.alarm.observe(&at, scored, &self.ring, cause.settings, cause.repeat_us);
+        if let Step::Revised(revision) = &mut step {
+            revision.contributions = self.contributions.clone().into();
+        }
+        step
+    }
+}
+
+/// As it is stored: the scorer's state knows its model by its hash.
+#[derive(Clone, Serialize, Deserialize)]
+struct Stored {
+    #[serde(with = "serde_bytes")]
+    model: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    scorer: Vec<u8>,
+    columns: Vec<usize>,
+    since: u64,
+    alarm: Alarm,
+    ring: Ring,
+    contributions: Vec<Contribution>,
+    reported: usize,
+    peak: f64,
+}
+
+impl From<Watch> for Stored {
+    fn from(watch: Watch) -> Self {
+        // Serialising numbers into memory does not fail; if it did, restoring would refuse the empty state.
+        let (model, scorer) = (watch.scorer.model().to_bytes(), watch.scorer.snapshot());
+        Self {
+            model: model.unwrap_or_default(),
+            scorer: scorer.unwrap_or_default(),
+            columns: watch.columns,
+            since: watch.since,
+            alarm: watch.alarm,
+            ring: watch.ring,
+            contributions: watch.contributions,
+            reported: watch.reported,
+            peak: watch.peak,
+        }
+    }
+}
+
+impl TryFrom<Stored> for Watch {
+    type Error = crate::CoreError;
+
+    fn try_from(stored: Stored) -> crate::Result<Self> {
+        let model = Model::from_bytes(&stored.model)?;
+        let known = stored.columns.len() == model.columns() && stored.reported < stored.columns.len();
+        if !known {
+            let reason = "an asset's model and its signals do not fit".into();
+            return Err(crate::CoreError::InvalidSnapshot { reason });
+        }
+        Ok(Self {
+            scorer: Scorer::restore(Arc::new(model), &stored.scorer)?,
+            columns: stored.columns,
+            since: stored.since,
+            alarm: stored.alarm,
+            ring: stored.ring,
+            contributions: stored.contributions,
+            reported: stored.reported,
+            peak: stored.peak,
+        })
+    }
+}
