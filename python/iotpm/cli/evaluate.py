@@ -38,7 +38,9 @@ class _Benchmarks(click.ParamType[str]):
 @click.argument("name", metavar="BENCHMARK", type=_Benchmarks())
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--ablation", is_flag=True, help="Also a row for the default without each of its parts.")
-@click.option("--assets", type=click.IntRange(min=1), default=100, show_default=True, help="false-alarms: assets.")
+@click.option(
+    "--assets", type=click.IntRange(min=1), default=100, show_default=True, help="false-alarms, faults: assets."
+)
 @click.option("--weeks", type=click.FloatRange(min=0.25), default=4.0, show_default=True, help="false-alarms: length.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="cwru, ims, pronostia: page of figures.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes  [all cores]")
@@ -60,8 +62,8 @@ def command(
 
     BENCHMARK is nab, skab, tsb, tep, smd, asd, cwru, ims or pronostia; DIR holds its files in their original layout,
     all or some. One default configuration for everything, run causally; random, all-ones and constant controls in
-    every table; nothing is point-adjusted. false-alarms needs no data: it simulates a plant without a fault. Figures
-    are in docs/quality.md.
+    every table; nothing is point-adjusted. false-alarms and faults need no data: they simulate a plant, without a fault
+    and with injected ones. Figures are in docs/quality.md.
     """
     from iotpm.evaluate import SIMULATED, Options, benchmark
 

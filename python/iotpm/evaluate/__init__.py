@@ -28,10 +28,11 @@ BENCHMARKS: dict[str, str] = {
     "ims": "iotpm.evaluate.ims",
     "pronostia": "iotpm.evaluate.pronostia",
     "false-alarms": "iotpm.evaluate.false_alarms",
+    "faults": "iotpm.evaluate.faults",
 }
 """Name on the command line -> module with `LAYOUT` and `run`."""
 
-SIMULATED = frozenset({"false-alarms"})
+SIMULATED = frozenset({"false-alarms", "faults"})
 """Benchmarks that make their own data and ignore the directory."""
 
 

@@ -9,34 +9,21 @@ it is the exact Poisson bound.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iotpm.evaluate.report import Cell, Options, Report
 from iotpm.evaluate.report import Table as Lines
-
-if TYPE_CHECKING:
-    from iotpm._core import Table
-    from iotpm.engine import Engine
-    from iotpm.simulate.plant import Plant
+from iotpm.evaluate.simulated import DAY_S, INTERVAL_S, LEARNING_DAYS, SEED, WEEK_S, anomalies, batch_sizes
+from iotpm.simulate.faults import asset_of
 
 LAYOUT = "  nothing: the data are simulated"
 
-BATCH_ASSETS, LEARNING_DAYS, SEED, INTERVAL_S = 25, 1.05, 20_260, 10.0
-"""Assets of one task, days counted apart, first seed, seconds between the readings of a signal."""
-
-AT_ONCE = 180
-"""Plant intervals handed to the engine in one call."""
-
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-
-DAY_S, WEEK_S = 86_400.0, 604_800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +50,7 @@ class Told:
 
 def run(_directory: Path, options: Options) -> Report:
     """Simulate `options.assets` assets for `options.weeks` weeks and count what is reported."""
-    sizes = [min(BATCH_ASSETS, options.assets - at) for at in range(0, options.assets, BATCH_ASSETS)]
-    work = [Batch(SEED + number, size, options.weeks) for number, size in enumerate(sizes)]
+    work = [Batch(SEED + number, size, options.weeks) for number, size in enumerate(batch_sizes(options.assets))]
     told = options.map(simulate, work, "false alarms")
     later = np.concatenate([batch.later for batch in told])
     learning = np.concatenate([batch.learning for batch in told])
@@ -127,33 +113,8 @@ def simulate(batch: Batch) -> Told:
     position = {asset: at for at, asset in enumerate(plant.assets)}
     counts, kinds = np.zeros((2, batch.assets), dtype=np.int64), Counter[str]()
     learnt_us, intervals = plant.start_us + int(LEARNING_DAYS * DAY_S * 1e6), round(batch.weeks * WEEK_S / INTERVAL_S)
-    for asset, kind, began_us in _anomalies(plant, engine, intervals):
-        later = began_us >= learnt_us
-        counts[int(later), position[asset]] += 1
-        kinds[kind] += int(later)
+    for begun in anomalies(plant, engine, intervals):
+        later = begun.time_us >= learnt_us
+        counts[int(later), position[asset_of(begun.signal)]] += 1
+        kinds[f"{begun.detector}, {begun.kind}"] += int(later)
     return Told(counts[0], counts[1], +kinds, intervals * len(plant.names))
-
-
-def _anomalies(plant: Plant, engine: Engine, intervals: int) -> Iterator[tuple[str, str, int]]:
-    """What the engine begins to report over the next intervals of the plant."""
-    numbers = np.array([engine.signal_id(name) for name in plant.names], dtype=np.uint32)
-    width = plant.signals_per_asset
-    for first in range(0, intervals, AT_ONCE):
-        ticks = [plant.step() for _ in range(min(AT_ONCE, intervals - first))]
-        values = np.concatenate([tick.values.ravel() for tick in ticks])
-        times = np.concatenate([np.repeat(tick.times_us, width) for tick in ticks])
-        order = np.argsort(times, kind="stable")
-        signals = np.tile(numbers, len(ticks))[order]
-        yield from _begins(engine.push(signals, times[order], values[order], times[order]).anomalies)
-        yield from _begins(engine.tick(ticks[-1].end_us).anomalies)
-
-
-def _begins(table: Table) -> list[tuple[str, str, int]]:
-    """(site/asset, detector and kind, time in microseconds) of the anomalies that began."""
-    import duckdb
-
-    if not len(table):
-        return []
-    query = "SELECT site || '/' || asset, detector || ', ' || kind, epoch_us(time) FROM told WHERE state = 'begin'"
-    with duckdb.connect() as connection:
-        return connection.register("told", table).execute(query).fetchall()
