@@ -104,8 +104,8 @@ hi = "hot"
         (
             '[[template]]\ndetectors = ["magic"]',
             "plant.toml:2: template[0].detectors = ['magic']: must be a list, each item one of "
-            '"asset_model", "basic", "cusum", "day", "default", "ema_baseline", "ewma", "flatline", '
-            '"frozen_baseline", "level_shift", '
+            '"asset_model", "basic", "cusum", "day", "default", "discord", "ema_baseline", "ewma", "flatline", '
+            '"frozen_baseline", "half_space_trees", "level_shift", '
             '"limits", "modified_z", "novelty", "page_hinkley", "rate_of_change", "resonance", "seasonal"',
         ),
     ],

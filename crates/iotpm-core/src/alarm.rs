@@ -249,6 +249,8 @@ impl Open {
             | Detector::Resonance
             | Detector::Day
             | Detector::Seasonal
+            | Detector::Discord
+            | Detector::HalfSpaceTrees
             | Detector::AssetModel => self.excursion(),
         }
     }

@@ -55,6 +55,10 @@ pub enum Detector {
     FrozenBaseline = 14,
     /// The asset's signals together.
     AssetModel = 15,
+    /// The nearest earlier stretch of readings is far.
+    Discord = 16,
+    /// Few readings ever came near.
+    HalfSpaceTrees = 17,
 }
 
 /// What kind of anomaly it looks like.
@@ -148,6 +152,8 @@ names!(Detector {
     Seasonal => "seasonal",
     FrozenBaseline => "frozen_baseline",
     AssetModel => "asset_model",
+    Discord => "discord",
+    HalfSpaceTrees => "half_space_trees",
 });
 names!(AnomalyKind {
     Spike => "spike",

@@ -224,7 +224,7 @@ fn check(template: &Template) -> Result<()> {
         unknown,
         unknown.is_none(),
         "names among basic, default, asset_model, limits, rate_of_change, flatline, modified_z, ema_baseline, novelty, resonance, day, \
-         ewma, cusum, page_hinkley, level_shift, seasonal, frozen_baseline",
+         ewma, cusum, page_hinkley, level_shift, seasonal, frozen_baseline, discord, half_space_trees",
     )
 }
 

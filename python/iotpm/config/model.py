@@ -33,6 +33,8 @@ DetectorName = Literal[
     "ewma",
     "cusum",
     "page_hinkley",
+    "discord",
+    "half_space_trees",
     "level_shift",
     "seasonal",
     "frozen_baseline",

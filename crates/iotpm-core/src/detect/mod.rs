@@ -6,10 +6,12 @@
 
 mod cusum;
 mod day;
+mod discord;
 mod ema_baseline;
 mod ewma;
 mod flatline;
 mod frozen_baseline;
+mod half_space_trees;
 mod level_shift;
 mod limits;
 mod modified_z;
@@ -20,6 +22,7 @@ mod resolution;
 mod resonance;
 mod seasonal;
 mod series;
+mod usual;
 mod zone;
 
 use serde::{Deserialize, Serialize};

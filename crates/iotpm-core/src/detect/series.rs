@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fused, Verdict, Zone, cusum::Cusum, cusum::PageHinkley, day::Day, ewma::EwmaChart, frozen_baseline::FrozenBaseline,
-    level_shift::LevelShift, novelty::Novelty, resonance::Resonance, seasonal::Seasonal,
+    Fused, Verdict, Zone, cusum::Cusum, cusum::PageHinkley, day::Day, discord::Discord, ewma::EwmaChart,
+    frozen_baseline::FrozenBaseline, half_space_trees::HalfSpaceTrees, level_shift::LevelShift, novelty::Novelty,
+    resonance::Resonance, seasonal::Seasonal,
 };
 use crate::{CoreError, Detector, Maturity, Result};
 
@@ -110,6 +111,10 @@ members! {
     Seasonal(Box<Seasonal>) = "seasonal",
     /// First healthy week.
     FrozenBaseline(Box<FrozenBaseline>) = "frozen_baseline",
+    /// Nearest earlier stretch.
+    Discord(Box<Discord>) = "discord",
+    /// Random trees.
+    HalfSpaceTrees(Box<HalfSpaceTrees>) = "half_space_trees",
 }
 
 impl Member {
@@ -124,6 +129,8 @@ impl Member {
             "level_shift" => Self::LevelShift(Box::default()),
             "seasonal" => Self::Seasonal(Box::new(Seasonal::new(zone.clone()))),
             "frozen_baseline" => Self::FrozenBaseline(Box::default()),
+            "discord" => Self::Discord(Box::default()),
+            "half_space_trees" => Self::HalfSpaceTrees(Box::default()),
             _ => return Err(unknown(name)),
         })
     }
@@ -152,7 +159,7 @@ fn unknown(name: &str) -> CoreError {
         name: "detectors",
         value: name.to_owned(),
         allowed: "names among novelty, resonance, day, ewma, cusum, page_hinkley, level_shift, seasonal, \
-                  frozen_baseline",
+                  frozen_baseline, discord, half_space_trees",
     }
 }
 
