@@ -58,6 +58,8 @@ class Engine:
         shards: threads that the signals are spread over, 1 to 64; never changes a result.
         emit_scores: fill the table `scores` with the score of every reading.
         max_signals: most signals.
+        tick_every_s: readings given to `push` bring ticks along, whenever their stream time passes a multiple of so
+            many seconds; None: only `tick` tells the passing of time, so that silence is seen.
 
     Raises:
         ConfigError: a template or an option that cannot be used.
@@ -70,9 +72,11 @@ class Engine:
         shards: int = 1,
         emit_scores: bool = False,
         max_signals: int = 200_000,
+        tick_every_s: float | None = None,
     ) -> None:
         options = {"templates": _templates(config), "shards": shards, "emit_scores": emit_scores}
-        self._start(options | {"max_signals": max_signals}, None)
+        ticks = None if tick_every_s is None else round(tick_every_s * 1e6)
+        self._start(options | {"max_signals": max_signals, "tick_every_us": ticks}, None)
 
     def _start(self, options: dict[str, Any], snapshot: bytes | None) -> None:
         # Every message brings its stream time along, so a live and a virtual one look alike.
@@ -80,15 +84,29 @@ class Engine:
 
     @classmethod
     def restore(
-        cls, snapshot: bytes, *, shards: int = 1, emit_scores: bool = False, max_signals: int = 200_000
+        cls,
+        snapshot: bytes,
+        *,
+        shards: int = 1,
+        emit_scores: bool = False,
+        max_signals: int = 200_000,
+        seed_at: int | None = None,
     ) -> Self:
         """An engine that goes on where `snapshot()` was taken; `shards` may differ.
+
+        Args:
+            snapshot: bytes of `snapshot()`, or the `state` of an `iotpm.seed.Seed`.
+            shards: threads that the signals are spread over.
+            emit_scores: fill the table `scores`.
+            max_signals: most signals.
+            seed_at: take the snapshot as what was learned from history: messages of the engine's own begin after this
+                sequence, and the history's sequences, producers and counts are forgotten.
 
         Raises:
             SnapshotError: bytes that are no snapshot, damaged, or of another version.
         """
         engine = cls.__new__(cls)
-        options = {"shards": shards, "emit_scores": emit_scores, "max_signals": max_signals}
+        options = {"shards": shards, "emit_scores": emit_scores, "max_signals": max_signals, "seed_at": seed_at}
         engine._start(options, bytes(snapshot))
         return engine
 

@@ -34,6 +34,12 @@ pub struct PipelineOptions {
     pub emit_scores: bool,
     /// `source` of the published `CloudEvents`.
     pub source: String,
+    /// Readings given as columns bring a tick along at every multiple of so many microseconds that their stream time
+    /// passes; default: none.
+    pub tick_every_us: Option<i64>,
+    /// The snapshot was learned from history: the stream's own messages begin after this sequence, and nothing that
+    /// belonged to the history's sequences, producers and counts is kept. Default: the snapshot is the stream's own.
+    pub seed_at: Option<u64>,
 }
 
 impl Default for PipelineOptions {
@@ -51,13 +57,15 @@ impl Default for PipelineOptions {
             next_outbox_seq: None,
             emit_scores: false,
             source: "iotpm".into(),
+            tick_every_us: None,
+            seed_at: None,
         }
     }
 }
 
 impl PipelineOptions {
     /// Its keys, for whoever embeds them in a larger flat object.
-    pub const KEYS: [&'static str; 12] = [
+    pub const KEYS: [&'static str; 14] = [
         "raw_prefix",
         "anomaly_prefix",
         "partition",
@@ -70,6 +78,8 @@ impl PipelineOptions {
         "next_outbox_seq",
         "emit_scores",
         "source",
+        "tick_every_us",
+        "seed_at",
     ];
 
     /// Most shards.
@@ -91,6 +101,10 @@ impl PipelineOptions {
         within("shards", self.shards, 1, Self::MAX_SHARDS, "between 1 and 64")?;
         within("max_signals", self.max_signals, 1, u32::MAX as usize - 1, "between 1 and 4294967294")?;
         within("max_sources", self.max_sources, 1, u32::MAX as usize - 1, "between 1 and 4294967294")?;
+        if let Some(every_us) = self.tick_every_us.filter(|every_us| *every_us < 1_000) {
+            let (name, allowed) = ("tick_every_us", "at least 1000");
+            return Err(NodeError::InvalidOption { name, value: every_us.to_string(), allowed });
+        }
         subject("raw_prefix", &self.raw_prefix)?;
         subject("anomaly_prefix", &self.anomaly_prefix)?;
         subject("partition", &self.partition)

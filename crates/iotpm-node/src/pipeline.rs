@@ -7,7 +7,7 @@ use async_nats::Subject;
 use bytes::Bytes;
 use iotpm_codec::{Decoder, Limits, Message, name};
 use iotpm_core::{
-    AnomalyRevision, BarrierKind, Batch, CoreError, EngineOptions, NO_STREAM_TIME, Output, Rejected, SignalId,
+    AnomalyRevision, BarrierKind, Batch, CoreError, EngineOptions, NO_STREAM_TIME, Output, Reading, Rejected, SignalId,
     SignalSnapshot, Template, Templates, Waveform,
 };
 
@@ -18,7 +18,9 @@ use crate::{
     intake::{Intake, Work},
     message::message_hash,
     registry::{Place, Registry},
+    row_ticks,
     rows::Rows,
+    seed,
     shards::Shards,
     sources::{Admission, MessageId, Sources},
     tables::{self, DeadLetter, Journal, LoggedAnomaly},
@@ -119,6 +121,10 @@ impl Pipeline {
     }
 
     fn restored(options: PipelineOptions, state: CapturedState) -> Result<Self> {
+        let state = match options.seed_at {
+            Some(sequence) => seed::seeded(state, sequence),
+            None => state,
+        };
         check_store_is_not_behind(&options, &state)?;
         let unreadable = |reason: String| NodeError::InvalidSnapshot { reason };
         let list = serde_json::from_str(&state.configuration);
@@ -376,6 +382,7 @@ impl Pipeline {
         rows.signals.iter().try_for_each(|id| self.check_known(*id))?;
         let mut journal = Journal::default();
         for reading in rows.readings(self.position.sequence) {
+            self.tick_before(&reading);
             journal.push(reading.sequence, reading.stream_time_us);
             self.work.batches[self.registry.shard(reading.signal)].readings.push(reading);
             self.position = Position { sequence: reading.sequence, time_us: reading.stream_time_us, hash: 0 };
@@ -384,6 +391,15 @@ impl Pipeline {
         self.work.counters.readings += rows.signals.len() as u64;
         let result = self.finish(&journal, &[]);
         self.note_failure(result)
+    }
+
+    /// The ticks that stream time passes on its way to a reading; they have the sequence of its message.
+    fn tick_before(&mut self, reading: &Reading) {
+        let Some(every_us) = self.options.tick_every_us.filter(|_| self.position.sequence > 0) else { return };
+        for stream_time_us in row_ticks::ticks(self.position.time_us, reading.stream_time_us, every_us) {
+            self.work.counters.ticks += 1;
+            self.work.barrier(reading.sequence, &BarrierKind::Tick { stream_time_us });
+        }
     }
 
     /// Runs one waveform frame: samples in `unit` (default: the signal's), the first at `start_us`.

@@ -7,7 +7,7 @@ use arrow_array::{
 };
 use bytes::Bytes;
 use iotpm_core::CoreError;
-use iotpm_node::{Chunk, NodeError, Pipeline, PipelineOptions, RawMessage, Rows, message_hash};
+use iotpm_node::{Chunk, NodeError, Pipeline, PipelineCounters, PipelineOptions, RawMessage, Rows, message_hash};
 
 const TIME_US: i64 = 1_700_000_000_000_000;
 
@@ -335,4 +335,54 @@ fn control_without_a_broker() {
     let refused = pipeline.control("configuration", Bytes::from_static(b"{}")).unwrap();
     assert_eq!(texts(&refused.tables.dead_letters, "reason"), ["invalid_configuration"]);
     assert_eq!(pipeline.tick(TIME_US).unwrap().counters.ticks, 1);
+}
+
+/// A signal at 1 Hz that falls silent while another goes on, in columns cut after `cut` rows.
+fn silent_after(cut: usize, tick_every_us: Option<i64>) -> Vec<String> {
+    let options = PipelineOptions { tick_every_us, virtual_time: true, ..PipelineOptions::default() };
+    let mut pipeline = Pipeline::new(options, None).unwrap();
+    let ids = [pipeline.signal_id("s/a/silent").unwrap(), pipeline.signal_id("s/a/other").unwrap()];
+    let rows: Vec<_> = (0..600).filter(|at| at % 2 == 1 || *at < 200).collect();
+    let signals: Vec<_> = rows.iter().map(|at| ids[at % 2]).collect();
+    let times_us: Vec<_> = rows.iter().map(|at| TIME_US + (*at as i64 / 2) * 1_000_000).collect();
+    let values: Vec<_> = rows.iter().map(|at| (at % 11) as f64).collect();
+    let (mut begun, cut) = (Vec::new(), cut.min(rows.len()));
+    for part in [0..cut, cut..rows.len()] {
+        let chunk = pipeline.push(&Rows {
+            signals: &signals[part.clone()],
+            times_us: &times_us[part.clone()],
+            values: &values[part.clone()],
+            quality: None,
+            sequences: None,
+            stream_times_us: Some(&times_us[part]),
+        });
+        begun.extend(texts(&chunk.unwrap().tables.anomaly_log, "detector"));
+    }
+    begun
+}
+
+#[test]
+fn columns_bring_their_ticks_along() {
+    assert_eq!(silent_after(250, None), Vec::<String>::new());
+    for cut in [0, 1, 199, 200, 250, 1000] {
+        assert_eq!(silent_after(cut, Some(1_000_000)), ["gap"], "cut after {cut}");
+    }
+}
+
+#[test]
+fn a_seeded_pipeline_begins_at_its_own_sequence() {
+    let mut history = pipeline("[]");
+    for _ in 0..40 {
+        run(&mut history, &[("iotpm.raw.s.a.t", r#"{"value":1,"meta":{"unit":"Cel"}}"#)]);
+    }
+    history.control("end", Bytes::new()).unwrap();
+    let snapshot = history.snapshot().unwrap().encode().unwrap();
+    let options = PipelineOptions { seed_at: Some(5), discard_through: Some(5), ..PipelineOptions::default() };
+    let mut seeded = Pipeline::new(options, Some(&snapshot)).unwrap();
+    assert_eq!((seeded.sequence(), seeded.signals(), seeded.next_outbox_seq()), (5, 1, 1));
+    assert_eq!(seeded.counters(), PipelineCounters::default());
+    let kelvin = r#"{"value":300.15,"meta":{"unit":"K"}}"#;
+    let chunk = seeded.run(&[message(60, "iotpm.raw.s.a.t", kelvin)]).unwrap();
+    assert_eq!((chunk.first_seq, chunk.readings_count, chunk.tables.signals.num_rows()), (60, 1, 0));
+    assert_eq!(chunk.counters.unit_conversions, 1);
 }

@@ -1,4 +1,4 @@
-"""`iotpm bench engine|features|vibration|stream`: figures anyone can repeat, comparisons made in one run."""
+"""`iotpm bench engine|features|backtest|..`: figures anyone can repeat, comparisons made in one run."""
 
 from __future__ import annotations
 
@@ -199,3 +199,17 @@ def vibration(channels: int, rounds: int, as_json: bool) -> None:
     print_rows(families.rows(found, set(absent)), columns, as_json=False, empty="")
     if absent:
         click.echo(f"note: not installed: {', '.join(absent)}: pip install 'iotpm[peers]'", err=True)
+
+
+@command.command()
+@click.option("--readings", default=20_000_000, show_default=True, help="Readings of the store, about.")
+@click.option("--assets", default=100, show_default=True, help="Assets, ten signals each.")
+@click.option("--interval", "interval_s", default=1.0, show_default=True, help="Seconds between a signal's readings.")
+@json_option
+@errors_end_the_command
+def backtest(readings: int, assets: int, interval_s: float, as_json: bool) -> None:
+    """History through the engine: readings a second and core, and how much faster two cores are than one."""
+    from iotpm.bench.backtest import measure
+
+    say = lambda text: click.echo(text, err=True)  # noqa: E731 - as the other figures have it
+    report(measure(readings=readings, assets=assets, interval_s=interval_s, say=say), as_json=as_json)

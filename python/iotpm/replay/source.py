@@ -181,6 +181,11 @@ class SourceFile:
         """What was guessed or left out, a line each."""
         return self._reader.notes
 
+    @property
+    def holds_messages(self) -> bool:
+        """Whether the file has readings as they are on the wire, with units and qualities that rows leave out."""
+        return isinstance(self._reader, NdjsonFile)
+
     def batches(self) -> Iterator[Rows]:
         """Batches of readings in file order, about `BATCH_READINGS` each; may be called again."""
         return self._reader.batches()
