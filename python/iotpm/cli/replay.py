@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,14 +21,20 @@ if TYPE_CHECKING:
     from iotpm.config import Config
     from iotpm.replay import Source, Summary
     from iotpm.replay.session import Outcome, Report
+    from iotpm.reproduce import Reproduction
 
 COLUMNS: Final = ("severity", "kind", "name", "start", "lasted", "peak_score", "peak_value", "expected", "detector")
 INTERRUPTED: Final = 130
+DIFFERS: Final = 3
 _SEVERITIES: Final = ("critical", "high", "medium", "low")
 
 
 @click.command()
-@click.argument("path", metavar="FILE|DIR", type=click.Path(path_type=Path))
+@click.argument("path", metavar="[FILE|DIR]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--anomaly", "anomaly_id", metavar="ID",
+    help="Instead of a file: run one alarm of --data-dir again from its slice of the stream.",
+)  # fmt: skip
 @click.option(
     "--via", type=click.Choice(("stream", "engine")), default="stream", show_default=True,
     help="A broker, node and store of its own, or the engine alone, which stores nothing.",
@@ -37,7 +44,7 @@ _SEVERITIES: Final = ("critical", "high", "medium", "low")
 @click.option("--name", help="Name of the replay and its streams.  [default: from the file's name]")
 @click.option(
     "--data-dir", type=click.Path(path_type=Path, file_okay=False),
-    help="Where the store goes.  [default: iotpm-data/replay-NAME]",
+    help="Where the store goes.  [default: iotpm-data/replay-NAME]  With --anomaly: the node's.  [iotpm-data]",
 )  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Replace the replay of another file that lies there.")
 @click.option("--time-column", help="Column of times.  [default: found]")
@@ -62,16 +69,28 @@ _SEVERITIES: Final = ("critical", "high", "medium", "low")
 @click.option("--top", type=click.IntRange(min=0), default=20, show_default=True, help="Anomalies to list; 0 for all.")
 @json_option
 @errors_end_the_command
-def command(path: Path, **told: Any) -> None:
+def command(path: Path | None, anomaly_id: str | None, **told: Any) -> None:
     """Replay CSV, Parquet, NDJSON or waveform files through a stream or straight into an engine.
 
     The files are checked first and then run in virtual time: their own times count, not the clock. Each file is one
     asset. Waveforms (.mat, .npz, .npy, .wav, and CSV at more than 100 rows a second) become frames. A second replay of
     the same file replaces the first; ask it later with `iotpm anomalies --data-dir ...`.
+
+    With --anomaly ID nothing is replaced: the messages that led to that alarm, from the newest snapshot before it (or
+    from the first message), run through an engine again, and every revision is compared with the stored one. Where the
+    stream no longer has them, the store's readings are run. Exit status: 0 equal to the bit, 3 not equal, 1 it cannot
+    be told (the message says what is missing). --config names the broker of a stopped node without its own.
     """
     from iotpm import logs
 
     logs.configure("warning")
+    if anomaly_id is not None:
+        if path is not None:
+            raise click.UsageError("--anomaly runs a stored alarm again: leave FILE|DIR out")
+        reproduce(anomaly_id, told)
+        return
+    if path is None:
+        raise click.UsageError("Missing argument FILE|DIR (or --anomaly ID)")
     told |= {"start_us": _moment_us(told["start"], "--from"), "name": _name(told["name"], path)}
     source = _open(path, told)
     config, speed = _config(told["config_path"]), _speed(told["speed"])
@@ -85,6 +104,41 @@ def command(path: Path, **told: Any) -> None:
             where, outcome = _stream(path, source, config, speed, told, stage)
         took_s = time.perf_counter() - began
     _print(_account(path, source, summary, outcome, where, took_s), outcome, told)
+
+
+def reproduce(anomaly_id: str, told: dict[str, Any]) -> None:
+    """Run one alarm again; ends the process with `DIFFERS` if it comes out otherwise."""
+    from iotpm.reproduce import reproduce as again
+
+    settings = _config(told["config_path"]).nats if told["config_path"] else None
+    with _progress() as progress:
+        stage = progress.stage("reading", None)
+        found = again(told["data_dir"] or Path("iotpm-data"), anomaly_id, settings, lambda at: stage("message", at))
+    if told["as_json"]:
+        print_json({
+            "id": found.anomaly["id"], "equal": found.equal, "source": found.source, "start": found.start,
+            "start_sequence": found.start_seq, "end_sequence": found.end_seq, "revisions": found.revisions,
+            "messages": found.messages, "differences": [asdict(one) for one in found.differences],
+            "notes": found.notes,
+        })  # fmt: skip
+    else:
+        _tell(found)
+    if not found.equal:
+        sys.exit(DIFFERS)
+
+
+def _tell(found: Reproduction) -> None:
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    what = "messages of the stream" if found.source == "stream" else "stored readings"
+    click.echo(f"{found.anomaly['name']}: {found.anomaly['kind']} by {found.anomaly['detector']}")
+    click.echo(f"{show(found.messages)} {what}, up to message {show(found.end_seq)}, from {found.start}")
+    if found.equal:
+        click.echo(f"equal to the bit: {_count(found.revisions, 'revision')}")
+        return
+    rows = [asdict(one) for one in found.differences]
+    click.echo(f"not equal: {_count(len(rows), 'difference')}")
+    print_rows(rows, ("revision", "column", "stored", "computed"), as_json=False, empty="")
 
 
 def _open(path: Path, told: dict[str, Any]) -> Source:

@@ -279,7 +279,7 @@ def embedded(
             report("run", read)
         outcome.anomalies = _latest(tables)
         tables.register("signal_stats", engine.signal_stats())
-        outcome.signals = _rows(tables, "SELECT * FROM signal_stats")
+        outcome.signals = rows_of(tables, "SELECT * FROM signal_stats")
     outcome.duplicates = sum(row["duplicates"] for row in outcome.signals)
     return outcome
 
@@ -294,11 +294,11 @@ def _append(tables: Any, revisions: Table) -> None:
 def _latest(tables: Any) -> list[Row]:
     from ..store.query import LATEST
 
-    return _rows(tables, f"SELECT * EXCLUDE (signal) FROM anomaly_log {LATEST} ORDER BY seq DESC, position, id")
+    return rows_of(tables, f"SELECT * EXCLUDE (signal) FROM anomaly_log {LATEST} ORDER BY seq DESC, position, id")
 
 
-def _rows(tables: Any, query: str) -> list[Row]:
-    """Rows as dictionaries, times as microseconds."""
+def rows_of(tables: Any, query: str) -> list[Row]:
+    """Rows of a query as dictionaries, times in microseconds."""
     found = tables.execute(query)
     names = [str(column[0]) for column in found.description]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
