@@ -1,0 +1,6 @@
+"""Settings for an alarm budget, proposed from healthy history: a proposal a template, never a file or a signal."""
+
+from .options import Option
+from .propose import Proposal, Proposals, propose
+
+__all__ = ["Option", "Proposal", "Proposals", "propose"]
