@@ -1,6 +1,7 @@
 //! One signal: a reading's way from arrival to score, window and anomaly; a waveform's is in `frames`.
 
 mod frames;
+mod seed;
 
 use std::sync::Arc;
 

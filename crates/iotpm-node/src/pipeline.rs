@@ -122,7 +122,7 @@ impl Pipeline {
 
     fn restored(options: PipelineOptions, state: CapturedState) -> Result<Self> {
         let state = match options.seed_at {
-            Some(sequence) => seed::seeded(state, sequence),
+            Some(sequence) => seed::seeded(state, sequence)?,
             None => state,
         };
         check_store_is_not_behind(&options, &state)?;

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::{CapturedState, registry::SavedSignal};
+use crate::{CapturedState, error::Result, registry::SavedSignal};
 
-/// What the state has learned stays; what belonged to the history's sequences and producers goes. The stream's own
-/// messages begin after `sequence`.
-pub(crate) fn seeded(state: CapturedState, sequence: u64) -> CapturedState {
+/// What the state has learned stays; what belonged to the history's sequences, producers, alarms and counts goes. The
+/// stream's own messages begin after `sequence`.
+pub(crate) fn seeded(state: CapturedState, sequence: u64) -> Result<CapturedState> {
     let signals = state.signals.into_iter().map(|signal| before(signal, sequence)).collect();
-    CapturedState {
+    let states = state.states.into_iter().map(iotpm_core::SignalSnapshot::seeding);
+    Ok(CapturedState {
+        states: states.collect::<iotpm_core::Result<_>>()?,
         sequence,
         last_time_us: 0,
         last_hash: 0,
@@ -18,7 +20,7 @@ pub(crate) fn seeded(state: CapturedState, sequence: u64) -> CapturedState {
         sources: Vec::new(),
         counters: Vec::new(),
         ..state
-    }
+    })
 }
 
 /// A unit that the history stated holds from the stream's first message on.

@@ -74,6 +74,9 @@ class Portion(Protocol):
     def pieces(self) -> Iterator[Piece | Told]:
         """The readings, every engine's in order."""
 
+    def in_order(self) -> Iterator[Piece | Told]:
+        """The readings of all assets as they arrived, for one engine."""
+
 
 class History(Protocol):
     """Where the readings are."""
@@ -113,6 +116,8 @@ class FilePortion:
                 piece = _piece(self.key, rows, kept, first)
                 first = int(piece.sequences[-1])
                 yield piece
+
+    in_order = pieces
 
     def _messages(self) -> Iterator[Told]:
         from ..replay.messages import replay_messages

@@ -77,21 +77,35 @@ class StorePortion:
                 for piece in self._cut(columns, assets, first):
                     yield _numbered(piece, last)
 
+    def in_order(self) -> Iterator[Piece]:
+        """Slice by slice, the assets' readings among each other."""
+        names, last = tuple(signal.name for signal in self.signals), {"": 0}
+        with _opened(self.place) as cursor:
+            _name_signals(cursor, self.signals, [0] * len(self.signals))
+            for begin, end in pairwise(self.bounds):
+                columns = _fetch(cursor, self.place, self.span, begin, end)
+                if len(columns["ts"]):
+                    yield _numbered(_piece("", names, columns, slice(None), 0), last)
+
     def _cut(self, columns: dict[str, NDArray[Any]], assets: list[str], first: NDArray[np.int64]) -> Iterator[Piece]:
         places = columns["place"]
         begins = np.flatnonzero(np.diff(places, prepend=-1))
         for begin, end in pairwise([*begins, len(places)]):
             place = int(places[begin])
             names = tuple(signal.name for signal in self.signals[first[place] : first[place + 1]])
-            yield Piece(
-                assets[place],
-                names,
-                (columns["number"][begin:end] - first[place]).astype(np.uint32),
-                columns["ts"][begin:end].astype(np.int64),
-                columns["value"][begin:end].astype(np.float64),
-                columns["quality"][begin:end].astype(np.uint8),
-                columns["seq"][begin:end].astype(np.uint64),
-            )
+            yield _piece(assets[place], names, columns, slice(begin, end), int(first[place]))
+
+
+def _piece(key: str, names: tuple[str, ...], columns: dict[str, NDArray[Any]], rows: slice, first: int) -> Piece:
+    return Piece(
+        key,
+        names,
+        (columns["number"][rows] - first).astype(np.uint32),
+        columns["ts"][rows].astype(np.int64),
+        columns["value"][rows].astype(np.float64),
+        columns["quality"][rows].astype(np.uint8),
+        columns["seq"][rows].astype(np.uint64),
+    )
 
 
 def _numbered(piece: Piece, last: dict[str, int]) -> Piece:

@@ -19,6 +19,7 @@ COMMANDS = {
     "config": "Write a commented example configuration, or check one.",
     "backtest": "Run history through the engine: what would a configuration have raised, what would it change?",
     "tune": "Propose settings that keep an alarm budget, from history in which nothing was wrong.",
+    "seed": "Warm the detectors of a new node from history.",
     "scan": "Look through any table of readings, without a server: diagnostics, unusual stretches, a page of charts.",
     "evaluate": "Measure the detectors on public data sets, with controls beside every figure.",
     "spectrum": "Diagnose a record of vibration: lines, the damaged bearing element, severity, a page of figures.",

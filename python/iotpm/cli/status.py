@@ -39,6 +39,8 @@ def _lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "data", status["data_dir"]
     yield "position", _position(status)
     yield "stored", _counts(stored["rows"])
+    if (seed := stored["seed"]) is not None:
+        yield "seed", _seed(seed)
     if (last := stored["last_reading_us"]) is not None:
         yield "last", f"{show(moment(last))} UTC is the newest reading's time"
     yield "disk", _disk(stored, status.get("disk", {}))
@@ -66,6 +68,11 @@ def _counts(rows: dict[str, int]) -> str:
     waveforms = ("vibration", "waveforms") if rows["vibration"] else ()
     names = ("signals", "readings", "windows", *waveforms, "anomalies", "late_readings", "dead_letters")
     return ", ".join(f"{show(rows[name])} {name.replace('_', ' ')}" for name in names)
+
+
+def _seed(seed: dict[str, Any]) -> str:
+    learned = f"{show(seed['readings'])} readings of {show(seed['signals'])} signals, {show(seed['mature'])} mature"
+    return f"{learned}, from {seed['source']}, up to {show(moment(seed['last_us']))} UTC"
 
 
 def _disk(stored: dict[str, Any], watched: dict[str, Any]) -> str:

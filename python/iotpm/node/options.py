@@ -54,6 +54,7 @@ def _position(found: Resume) -> dict[str, Any]:
         "start_sequence": found.start_sequence,
         "discard_through": found.discard_through,
         "next_outbox_seq": found.position.next_outbox_seq,
+        "seed_at": None if found.seed is None else found.position.base_seq,
     }
 
 

@@ -32,6 +32,7 @@ from iotpm.node.webhook import WebhookSender, delivered_through, events_after
 from iotpm.processes import Identity
 from iotpm.store.database import Database
 from iotpm.store.progress import Resume, read_position, resume
+from iotpm.store.seeds import with_seed
 from iotpm.store.snapshots import Snapshots
 from iotpm.store.writer import Harness, Writer
 
@@ -237,6 +238,7 @@ class Node:
         seq = position.seq if position else 0
         message = control.run(streams.stored_message(control.js, names.raw_stream, seq)) if seq else None
         found = resume(self.database, self.snapshots, facts, message, self._new_epoch)
+        found = with_seed(self.database, self.config.hash, found)
         log.info("resuming", start=found.start_sequence, committed=found.discard_through, last=facts.last_seq)
         return found
 
@@ -244,7 +246,7 @@ class Node:
         self.writer = Writer(self.database, found.position, fence=self.lease.check, harness=self._harness)
         self.templates = TemplateHistory(self.writer, self.config, self.names)
         options = self._plane_options(found, self.templates.acting_at(found))
-        self.plane = _core.DataPlane(json.dumps(options), found.snapshot.blob if found.snapshot else None)
+        self.plane = _core.DataPlane(json.dumps(options), found.snapshot.blob if found.snapshot else found.seed)
         self._opened.callback(self.plane.stop)
         self.plane.start()
         self._publish_older_events()

@@ -101,6 +101,7 @@ def facts(data_dir: Path, anomaly_id: str) -> Facts:
 
 def _of_files(data_dir: Path, revisions: list[Row]) -> Facts:
     from iotpm.store.progress import read_position
+    from iotpm.store.seeds import recorded
 
     with opened(data_dir) as database, database.cursor() as cursor:
         position = read_position(cursor)
@@ -109,9 +110,20 @@ def _of_files(data_dir: Path, revisions: list[Row]) -> Facts:
             raise StoreError(f"{data_dir}: the store has no position: no node has run on it")
         _check_epoch(cursor, position, revisions[0])
         templates = _templates(cursor, position)
+        seed = _seed(data_dir, recorded(cursor, position.epoch))
     snapshot = _snapshot(data_dir, int(revisions[0]["seq"]))
     where = (position.stream, str(partition), position.created_us)
-    return Facts(data_dir, revisions, snapshot, position.base_seq, None, templates, *where, None)
+    return Facts(data_dir, revisions, snapshot, position.base_seq, seed, templates, *where, None)
+
+
+def _seed(data_dir: Path, known: dict[str, Any] | None) -> bytes | None:
+    """The state that the epoch began with, if it began with one and it is still there."""
+    from iotpm.seed import Seed
+
+    seed = None if known is None else Seed.read(data_dir)
+    if known is not None and (seed is None or seed.facts.sha256 != known["sha256"]):
+        raise CannotReproduce(f"the seed that the epoch began with (SHA-256 {known['sha256'][:16]}..) is gone")
+    return None if seed is None else seed.state
 
 
 def _snapshot(data_dir: Path, first_seq: int) -> Snapshot | None:

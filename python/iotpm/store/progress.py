@@ -38,6 +38,8 @@ class Resume:
 
     position: Position
     snapshot: Snapshot | None
+    seed: bytes | None = None
+    """Without a snapshot: the state that the epoch began with, else the engine starts empty."""
 
     @property
     def start_sequence(self) -> int:
