@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from tests.support.history import PUMPS, ROWS, START_S, plant, stored
+from tests.support.nodes import LIMIT_S, QUIET
 
+from iotpm import subjects
 from iotpm.backtest import FileHistory, Ran, Span, run, store_history
 from iotpm.backtest import store as store_module
 from iotpm.cli import main
 from iotpm.client import connect
 from iotpm.config import Config, Store
+from iotpm.node.service import Node
 from iotpm.replay import open_source
+from iotpm.replay.session import replay_config
 from iotpm.store.database import Database
 from iotpm.store.lake import Lake
 
@@ -90,6 +96,28 @@ def test_rows_in_the_lake_are_history_too(files: Path, data_dir: Path, tmp_path:
     with connect(moved) as source:
         assert source.status()["stored"]["lake_files"] >= 5
     assert ran(moved).raised == ran(data_dir).raised
+
+
+def test_a_running_node_answers(files: Path, data_dir: Path, tmp_path: Path) -> None:
+    """It exports its readings; late ones are not among them, and it says so."""
+    shutil.copytree(data_dir, tmp_path / "data")
+    told: list[Any] = []
+    with Node(replay_config(Config(), tmp_path / "data"), names=subjects.replay("plant"), harness=QUIET) as node:
+
+        def work() -> None:
+            try:
+                told.append(account("--dir", tmp_path / "data"))
+            finally:
+                node.drain()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        node.run()
+        thread.join(LIMIT_S)
+    (found,) = told
+    assert found["readings"] == ran(data_dir).readings - 2
+    assert "late readings" in found["notes"][0]
+    assert found["results"][0]["anomalies"] == len(ran(data_dir).raised[0])
 
 
 def test_two_configurations_at_once_are_each_alone(data_dir: Path, tmp_path: Path) -> None:

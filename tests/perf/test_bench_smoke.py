@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from iotpm.bench import drain, live, memory
+from iotpm.bench import backtest, drain, live, memory
 from iotpm.bench.ground import Scene
 from iotpm.store.tables import CHUNK_TABLES
 
@@ -71,3 +71,10 @@ def test_memory_is_weighed_for_every_number_of_signals(tmp_path: Path) -> None:
     assert result["signals"][1]["snapshot_bytes"] > result["signals"][0]["snapshot_bytes"] > 0
     assert result["wheel_bytes"] == 5
     assert result["start_seconds"] > 0
+
+
+def test_backtest_gives_the_same_on_one_core_and_two() -> None:
+    result = backtest.measure(readings=40_000, assets=4, interval_s=1.0, say=silent)
+    assert result["readings"] == 40_000
+    assert result["readings_per_s_core"] > 0
+    assert result.get("equal", True)

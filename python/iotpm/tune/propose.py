@@ -145,7 +145,8 @@ def propose(
     runs = [_applied(templates, dict.fromkeys(budgets, option)) for option in options]
     runs += [_applied(templates, calibrated)] if calibrated else []
     ran = run(history, [Config(templates=each) for each in runs], workers, advance)
-    return _decide(ran, _Counting.of(ran, warm_up_us), templates, options, calibrated, places, budgets, scores)
+    counting = _Counting.of(ran, warm_up_us)
+    return _Decision(ran, counting, templates, options, calibrated, places, budgets, scores).proposals()
 
 
 def _budgets(places: dict[str, int | None], alarms: float) -> dict[int, float]:
@@ -202,52 +203,65 @@ class _Counting:
         return rate([counts[asset] for asset in self.weeks], list(self.weeks.values()))
 
 
-def _decide(
-    ran: Ran,
-    counting: _Counting,
-    templates: Sequence[Template],
-    options: Sequence[Option],
-    calibrated: dict[int, Option],
-    places: dict[str, int | None],
-    budgets: dict[int, float],
-    scores: dict[str, NDArray[Any]],
-) -> Proposals:
-    counted = [[one for one in raised if counting.counts(one)] for raised in ran.raised]
-    proposals: list[Proposal] = []
-    chosen_runs: dict[int | None, int] = {}
-    for place, budget in budgets.items():
-        own = [*options, *([calibrated[place]] if place in calibrated else [])]
+@dataclass(slots=True)
+class _Decision:
+    """Everything that was tried, and what follows from it."""
+
+    ran: Ran
+    counting: _Counting
+    templates: Sequence[Template]
+    options: Sequence[Option]
+    """One run each; the last run, if there is one more, has every template's calibrated option."""
+    calibrated: dict[int, Option]
+    places: dict[str, int | None]
+    """Template of each signal."""
+    budgets: dict[int, float]
+    scores: dict[str, NDArray[Any]]
+
+    def proposals(self) -> Proposals:
+        counted = [[one for one in raised if self.counting.counts(one)] for raised in self.ran.raised]
+        found = {place: self._proposal(place, counted) for place in self.budgets}
+        kept = _applied(self.templates, {place: one.chosen.option for place, one in found.items()})
+        return Proposals(
+            list(found.values()),
+            len(self.ran.assets),
+            self._weeks,
+            self.ran.readings,
+            sum(self.budgets.values()),
+            self.counting.rate(counted[0]),
+            self.counting.rate(self._after(found, counted)),
+            _general(self.counting, len(self.ran.assets)),
+            fragment(kept, {place: _comments(one) for place, one in found.items()}),
+        )
+
+    @property
+    def _weeks(self) -> float:
+        return sum(self.counting.weeks.values())
+
+    def _proposal(self, place: int, counted: Sequence[Sequence[Raised]]) -> Proposal:
+        own = [*self.options, *([self.calibrated[place]] if place in self.calibrated else [])]
         tried = [
-            _tried(option, [one for one in counted[at] if template_of(one.name, templates) == place], counting)
-            for at, option in enumerate(own)
+            _tried(option, self._of(place, raised), self.counting) for option, raised in zip(own, counted, strict=False)
         ]
-        chosen = _choose(tried, budget)
-        chosen_runs[place] = tried.index(chosen)
-        names = [name for name in scores if places[name] == place]
-        readings = sum(len(scores[name]) for name in names) * RUN_READINGS
-        proposal = Proposal(templates[place], len(names), readings, budget, tried, chosen)
-        proposal.warnings = _warnings(proposal, sum(counting.weeks.values()))
-        proposals.append(proposal)
-    # An asset's own anomalies belong to no template: they are counted as they are now.
-    after = [
-        one
-        for at, raised in enumerate(counted)
-        for one in raised
-        if chosen_runs.get(template_of(one.name, templates), 0) == at
-    ]
-    kept = _applied(templates, {place: one.chosen.option for place, one in zip(budgets, proposals, strict=True)})
-    comments = {place: _comments(one) for place, one in zip(budgets, proposals, strict=True)}
-    return Proposals(
-        proposals,
-        len(ran.assets),
-        sum(counting.weeks.values()),
-        ran.readings,
-        sum(budgets.values()),
-        counting.rate(counted[0]),
-        counting.rate(after),
-        _general(counting, len(ran.assets)),
-        fragment(kept, comments),
-    )
+        names = [name for name in self.scores if self.places[name] == place]
+        readings = sum(len(self.scores[name]) for name in names) * RUN_READINGS
+        budget = self.budgets[place]
+        proposal = Proposal(self.templates[place], len(names), readings, budget, tried, _choose(tried, budget))
+        proposal.warnings = _warnings(proposal, self._weeks)
+        return proposal
+
+    def _of(self, place: int, raised: Sequence[Raised]) -> list[Raised]:
+        return [one for one in raised if template_of(one.name, self.templates) == place]
+
+    def _after(self, found: dict[int, Proposal], counted: Sequence[Sequence[Raised]]) -> list[Raised]:
+        """What all proposals together would have raised; what belongs to no template as it is now."""
+        run_of: dict[int | None, int] = {place: one.tried.index(one.chosen) for place, one in found.items()}
+        return [
+            one
+            for at, raised in enumerate(counted)
+            for one in raised
+            if run_of.get(template_of(one.name, self.templates), 0) == at
+        ]
 
 
 def _tried(option: Option, alarms: Sequence[Raised], counting: _Counting) -> Tried:
