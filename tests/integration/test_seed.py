@@ -112,7 +112,9 @@ def test_anomalies_that_were_open_do_not_end_in_the_new_stream(tmp_path: Path) -
     engine = learned(tmp_path / "pump.csv").engine()
     times_us = (START_S + 9_000 + np.arange(100)) * 1_000_000
     calm = np.round(50.0 + np.random.default_rng(4).normal(size=100), 3)
-    assert len(engine.push("replay/pump/flow", times_us, calm, times_us).anomalies) == 0
+    told = pl.DataFrame(engine.push("replay/pump/flow", times_us, calm, times_us).anomalies)
+    assert opened[0].id not in set(told["id"])
+    assert set(told["id"]) == set(told.filter(pl.col("revision") == 0)["id"])
 
 
 def test_a_seeded_node_finds_at_once_what_a_cold_one_misses(seed: Seed, later: Path, tmp_path: Path) -> None:
