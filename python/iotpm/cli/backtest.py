@@ -43,7 +43,7 @@ Verdicts = list[tuple[str, "Verdict"]]
 @json_option
 @errors_end_the_command
 def command(**told: Any) -> None:
-    r"""Run history through the engine under a configuration, and say what it would have raised.
+    """Run history through the engine under a configuration, and say what it would have raised.
 
     \b
       iotpm backtest --dir iotpm-data --config new.toml --against old.toml --from 14d
@@ -56,7 +56,7 @@ def command(**told: Any) -> None:
     A false alarm is an anomaly raised when no fault of its asset is labelled; the rate is over the time that no label
     covers. A fault counts as hit if one of its signals raises an anomaly within it; lead time is from there to the
     label's end. Two configurations' anomalies are the same if they are of one signal and overlap.
-    """
+    """  # noqa: D301 - click reads the escape
     from iotpm import logs
     from iotpm.backtest import compare, judge, read_labels, run
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @json_option
 @errors_end_the_command
 def command(**told: Any) -> None:
-    r"""Warm the detectors of a new node from history, so that its first live readings are scored by mature ones.
+    """Warm the detectors of a new node from history, so that its first live readings are scored by mature ones.
 
     \b
       iotpm seed history/ --data-dir iotpm-data --config plant.toml
@@ -43,7 +43,7 @@ def command(**told: Any) -> None:
     that a seeded node gives the same rows however often it is started; keep the file.
 
     Signals are known by their names, site/asset/signal: --site and --asset make those of files. Waveforms do not seed.
-    """
+    """  # noqa: D301 - click reads the escape
     from iotpm import logs
     from iotpm.config import Config
     from iotpm.seed import Seed

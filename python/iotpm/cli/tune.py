@@ -31,7 +31,7 @@ COLUMNS: Final = ("per_asset_week", "alarms", "option", "by_detector")
 @json_option
 @errors_end_the_command
 def command(**told: Any) -> None:
-    r"""Propose settings that keep an alarm budget, from history in which nothing was wrong.
+    """Propose settings that keep an alarm budget, from history in which nothing was wrong.
 
     \b
       iotpm tune --dir iotpm-data --from 28d --alarms-per-asset-week 0.1 --output tuned.toml
@@ -44,7 +44,7 @@ def command(**told: Any) -> None:
 
     A proposal is for a template, never for a file or a signal. Nothing is changed: the TOML has all templates and is
     for `iotpm config check`, `iotpm backtest` and then your configuration.
-    """
+    """  # noqa: D301 - click reads the escape
     from iotpm import logs
     from iotpm.config import Config
     from iotpm.tune import propose
