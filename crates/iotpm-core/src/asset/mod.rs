@@ -225,6 +225,21 @@ impl Asset {
     }
 }
 
+/// What an asset has learned, as the beginning of another stream.
+///
+/// # Errors
+/// [`CoreError::InvalidSnapshot`] for a state that cannot be decoded.
+pub(crate) fn seeding(bytes: &[u8]) -> Result<Vec<u8>> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut asset: Asset = postcard::from_bytes(bytes).map_err(|error| invalid(&error))?;
+    if let Some(watch) = &mut asset.state.watch {
+        watch.begin_anew();
+    }
+    postcard::to_stdvec(&asset).map_err(|error| invalid(&error))
+}
+
 fn invalid(reason: &dyn std::fmt::Display) -> CoreError {
     CoreError::InvalidSnapshot { reason: format!("state of an asset: {reason}") }
 }

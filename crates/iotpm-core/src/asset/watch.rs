@@ -129,6 +129,13 @@ impl Watch {
         }
         step
     }
+
+    /// As the beginning of another stream: it judges from the first message on, and no anomaly is open.
+    pub fn begin_anew(&mut self) {
+        (self.since, self.alarm) = (0, Alarm::default());
+        self.contributions.clear();
+        (self.reported, self.peak) = (0, 0.0);
+    }
 }
 
 /// As it is stored: the scorer's state knows its model by its hash.

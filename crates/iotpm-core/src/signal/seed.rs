@@ -1,11 +1,11 @@
 //! A signal's state as the beginning of another stream.
 
 use super::{Alarm, Counts, SignalState};
-use crate::{CoreError, Result, engine::SignalSnapshot};
+use crate::{CoreError, Result, asset, engine::SignalSnapshot};
 
 impl SignalSnapshot {
     /// What the signal has learned, without its open anomalies, whose beginning another stream has never told, and
-    /// without its counts. Its asset's state is left as it is.
+    /// without its counts; and so its asset's.
     ///
     /// # Errors
     /// [`CoreError::InvalidSnapshot`] if the state cannot be decoded.
@@ -15,6 +15,6 @@ impl SignalSnapshot {
         let mut state: SignalState = postcard::from_bytes(&self.state).map_err(unusable)?;
         (state.alarm, state.counts) = (Alarm::default(), Counts::default());
         let state = postcard::to_stdvec(&state).map_err(unusable)?;
-        Ok(Self { state, ..self })
+        Ok(Self { state, asset: asset::seeding(&self.asset)?, ..self })
     }
 }
