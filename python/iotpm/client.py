@@ -198,10 +198,14 @@ class StoredFiles(Source):
 
     def status(self) -> dict[str, Any]:
         """What the files know."""
+        from iotpm.store.seeds import recorded
+
         stored = self._answers.stored()
         where = {"running": False, "version": version("iotpm"), "data_dir": str(self._data_dir.absolute())}
         position = {key: stored[key] for key in ("partition", "stream", "epoch", "committed_sequence")}
-        return {**where, **position, "stored": stored}
+        with self._database.cursor() as cursor:
+            seed = recorded(cursor, stored["epoch"])
+        return {**where, **position, "seed": seed, "stored": stored}
 
     def ask(self, name: str, question: dict[str, Any]) -> dict[str, Any]:
         """One page (see `Source.ask`)."""

@@ -76,17 +76,12 @@ def explain(source: Source, anomaly_id: str) -> Explanation:
         InputError: no anomaly, or several, have this id.
         StoreError, BrokerError: the source cannot answer.
     """
-    anomaly = find(source, anomaly_id)
+    anomaly = _find(source, anomaly_id)
     revisions = [row for row in _revisions(source, anomaly) if row["id"] == anomaly["id"]]
     return Explanation(anomaly, revisions, _contributions(source, anomaly), _readings(source, anomaly))
 
 
-def find(source: Source, anomaly_id: str) -> Row:
-    """The latest revision of an anomaly; the first letters of its id will do if they are no other's.
-
-    Raises:
-        InputError: no anomaly, or several, have this id.
-    """
+def _find(source: Source, anomaly_id: str) -> Row:
     if len(anomaly_id) < _ID_MIN:
         raise InputError(f"anomaly {anomaly_id!r}: give at least {_ID_MIN} letters of its id (`iotpm anomalies`)")
     found = [row for row in source.anomalies() if str(row["id"]).startswith(anomaly_id.lower())]

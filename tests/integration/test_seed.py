@@ -133,7 +133,7 @@ def test_a_seeded_node_finds_at_once_what_a_cold_one_misses(seed: Seed, later: P
 def test_the_store_records_its_seed(seed: Seed, later: Path, tmp_path: Path) -> None:
     data_dir = node_store(later, tmp_path / "data", seed)
     with connect(data_dir) as source:
-        told = source.status()["stored"]["seed"]
+        told = source.status()["seed"]
         rows = source.status()["stored"]["rows"]
     assert told == seed.facts.told
     assert (told["signals"], told["mature"]) == (4, 4)

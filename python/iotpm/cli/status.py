@@ -39,7 +39,7 @@ def _lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "data", status["data_dir"]
     yield "position", _position(status)
     yield "stored", _counts(stored["rows"])
-    if (seed := stored["seed"]) is not None:
+    if (seed := status["seed"]) is not None:
         yield "seed", _seed(seed)
     if (last := stored["last_reading_us"]) is not None:
         yield "last", f"{show(moment(last))} UTC is the newest reading's time"

@@ -32,7 +32,7 @@ from iotpm.node.webhook import WebhookSender, delivered_through, events_after
 from iotpm.processes import Identity
 from iotpm.store.database import Database
 from iotpm.store.progress import Resume, read_position, resume
-from iotpm.store.seeds import with_seed
+from iotpm.store.seeds import recorded, with_seed
 from iotpm.store.snapshots import Snapshots
 from iotpm.store.writer import Harness, Writer
 
@@ -176,6 +176,7 @@ class Node:
             "disk": self.housekeeping.disk(),
             "stream": position.stream,
             "epoch": position.epoch,
+            "seed": self._seed,
             "committed_sequence": position.seq,
             "stream_last_sequence": stats["stream_last_sequence"],
             "lag": stats["lag"],
@@ -239,6 +240,7 @@ class Node:
         message = control.run(streams.stored_message(control.js, names.raw_stream, seq)) if seq else None
         found = resume(self.database, self.snapshots, facts, message, self._new_epoch)
         found = with_seed(self.database, self.config.hash, found)
+        self._seed = recorded(self.database.connection, found.position.epoch)
         log.info("resuming", start=found.start_sequence, committed=found.discard_through, last=facts.last_seq)
         return found
 

@@ -22,7 +22,6 @@ from iotpm.errors import InputError, StoreError
 from iotpm.store.database import named
 from iotpm.store.lake import files, literal
 from iotpm.store.query import EXPORTS, Filter, relation, select
-from iotpm.store.seeds import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -265,7 +264,6 @@ def _facts(cursor: Cursor) -> dict[str, Any]:
     row = cursor.execute("SELECT stream, epoch, seq, epoch_us(ts) FROM progress").fetchone() or (None, 0, 0, None)
     partition = cursor.execute("SELECT partition FROM store_info").fetchone()
     return {
-        "seed": recorded(cursor, row[1]),
         "partition": partition[0] if partition else None,
         "stream": row[0],
         "epoch": row[1],
