@@ -50,6 +50,8 @@ class Explanation:
     """The anomaly itself is among them; the greatest share first."""
     readings: Series
     """Around the anomaly, as far as the store still holds them."""
+    configuration: str | None
+    """Hash of the configuration that acted when it was raised."""
 
     @property
     def contributors(self) -> list[dict[str, Any]]:
@@ -78,7 +80,14 @@ def explain(source: Source, anomaly_id: str) -> Explanation:
     """
     anomaly = _find(source, anomaly_id)
     revisions = [row for row in _revisions(source, anomaly) if row["id"] == anomaly["id"]]
-    return Explanation(anomaly, revisions, _contributions(source, anomaly), _readings(source, anomaly))
+    began = min((row["seq"] for row in revisions), default=anomaly["seq"])
+    configuration = _configuration(source.status(), began)
+    return Explanation(anomaly, revisions, _contributions(source, anomaly), _readings(source, anomaly), configuration)
+
+
+def _configuration(status: dict[str, Any], sequence: int) -> str | None:
+    known = status["stored"].get("configurations", [])
+    return next((str(digest) for since, digest in known if since <= sequence), None)
 
 
 def _find(source: Source, anomaly_id: str) -> Row:
@@ -136,6 +145,7 @@ def facts(explanation: Explanation) -> dict[str, Any]:
     """The explanation as plain values, times in microseconds."""
     together = [{"id": c.anomaly["id"], "name": c.anomaly["name"], "share": c.share} for c in explanation.contributions]
     rest = {
+        "configuration": explanation.configuration,
         "revisions": explanation.revisions,
         "contributors": explanation.contributors,
         "contributions": together,

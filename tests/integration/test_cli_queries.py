@@ -301,6 +301,7 @@ def test_an_anomaly_is_explained_alike_by_the_node_and_by_its_files(trial: Trial
     told = json.loads(trial.running.said["explained"])
     assert told == json.loads(trial.stopped.said["explained"])
     assert told["revisions"][0]["state"] == "begin"
+    assert told["configuration"]
     assert math.isclose(sum(one["share"] for one in told["contributions"]), 1.0)
     assert told["id"] in [one["id"] for one in told["contributions"]]
 

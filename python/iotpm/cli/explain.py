@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 REVISIONS = ("state", "severity", "time", "score", "value", "expected")
 CONTRIBUTORS = ("share", "signal", "expected", "actual", "direction")
 TOGETHER = ("share", "severity", "kind", "name", "start", "lasted", "peak_score", "detector", "id")
-FACTS = ("kind", "severity", "detector", "maturity", "failure_mode", "start", "end", "peak_time", "peak_score")
+FACTS = (
+    "kind",
+    "severity",
+    "detector",
+    "maturity",
+    "failure_mode",
+    "start",
+    "end",
+    "peak_time",
+    "peak_score",
+    "configuration",
+)
 
 
 @click.command()
@@ -50,6 +61,7 @@ def command(anomaly_id: str, data_dir: Path, html_path: Path | None, as_json: bo
 
 def _facts(explanation: Explanation) -> dict[str, str]:
     row = with_times(explanation.anomaly)
+    row["configuration"] = explanation.configuration
     return {name: show(row[name]) for name in FACTS if row.get(name) is not None}
 
 

@@ -260,6 +260,10 @@ def _page_end(cursor: Cursor, root: Path, kind: str, cut: Cut, limit: int) -> in
     return min(last or (ahead[0] if ahead else cut.through), cut.through)
 
 
+_CONFIGURATIONS = "SELECT seq, hash FROM configurations WHERE epoch = ? ORDER BY seq DESC LIMIT 100"
+"""Since which sequence which configuration acts, the newest first."""
+
+
 def _facts(cursor: Cursor) -> dict[str, Any]:
     row = cursor.execute("SELECT stream, epoch, seq, epoch_us(ts) FROM progress").fetchone() or (None, 0, 0, None)
     partition = cursor.execute("SELECT partition FROM store_info").fetchone()
@@ -269,6 +273,7 @@ def _facts(cursor: Cursor) -> dict[str, Any]:
         "epoch": row[1],
         "committed_sequence": row[2],
         "committed_stored_us": row[3],
+        "configurations": cursor.execute(_CONFIGURATIONS, [row[1]]).fetchall(),
     }
 
 
