@@ -89,6 +89,15 @@ class Source(ABC):
         """
 
     @abstractmethod
+    def control(self, kind: str, payload: bytes) -> int:
+        """Publish a control message; its sequence in the stream.
+
+        Raises:
+            StoreError: no node runs.
+            BrokerError: the stream does not take it.
+        """
+
+    @abstractmethod
     def export_page(self, question: dict[str, Any]) -> ParquetPage:
         """One page of an export (errors as with `ask`)."""
 
@@ -99,6 +108,10 @@ class Source(ABC):
     def signals(self, **filters: Any) -> Iterator[Row]:
         """All signals (filters `signal`, `asset`: patterns, `*` is any run of characters)."""
         return self._rows("signals", filters)
+
+    def feedback(self, **filters: Any) -> Iterator[Row]:
+        """What operators said, in the order in which it acted (filter `behind`: a sequence)."""
+        return self._rows("feedback", filters)
 
     def anomalies(self, **filters: Any) -> Iterator[Row]:
         """The latest revision of each anomaly, last changed first (also `since_us`, `until_us`)."""
@@ -213,6 +226,8 @@ class StoredFiles(Source):
             "signals": self._answers.signals,
             "anomalies": self._answers.anomalies,
             "revisions": self._answers.revisions,
+            "feedback": self._answers.feedback,
+            "dead_letters": self._answers.dead_letters,
         }[name]
         page: dict[str, Any] = json.loads(answer(question))
         return page
@@ -220,6 +235,10 @@ class StoredFiles(Source):
     def export_page(self, question: dict[str, Any]) -> ParquetPage:
         """One page of an export."""
         return self._answers.export_page(question)
+
+    def control(self, kind: str, payload: bytes) -> int:  # noqa: ARG002 - nobody would read it
+        """Nobody would act on it."""
+        raise StoreError(f"no node runs on {self._data_dir}, so a {kind} message would not act; start iotpm-ingest")
 
     def close(self) -> None:
         """Close the files."""
@@ -263,6 +282,18 @@ class RunningNode(Source):
         headers = answer.headers or {}
         rows, seq, through = (int(headers[name]) for name in (ROWS, SEQUENCE, THROUGH))
         return ParquetPage(answer.data, rows, seq, through, headers.get(NEXT))
+
+    def control(self, kind: str, payload: bytes) -> int:
+        """Publish to the node's control subject; the stream stores it before this returns."""
+        from nats.errors import Error as NatsError
+
+        assert self._client is not None, "closed"
+        subject = subjects.live(self._node.partition).control(kind)
+        try:
+            ack = self._runner.run(self._client.jetstream().publish(subject, payload, timeout=TIMEOUT_S))
+        except (NatsError, TimeoutError) as error:
+            raise BrokerError(f"the stream did not take the {kind} message: {error or type(error).__name__}") from error
+        return int(ack.seq)
 
     def close(self) -> None:
         """Disconnect."""

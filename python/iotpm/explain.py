@@ -78,7 +78,7 @@ def explain(source: Source, anomaly_id: str) -> Explanation:
         InputError: no anomaly, or several, have this id.
         StoreError, BrokerError: the source cannot answer.
     """
-    anomaly = _find(source, anomaly_id)
+    anomaly = find(source, anomaly_id)
     revisions = [row for row in _revisions(source, anomaly) if row["id"] == anomaly["id"]]
     began = min((row["seq"] for row in revisions), default=anomaly["seq"])
     configuration = _configuration(source.status(), began)
@@ -90,7 +90,12 @@ def _configuration(status: dict[str, Any], sequence: int) -> str | None:
     return next((str(digest) for since, digest in known if since <= sequence), None)
 
 
-def _find(source: Source, anomaly_id: str) -> Row:
+def find(source: Source, anomaly_id: str) -> Row:
+    """The anomaly of an id, or of its first letters.
+
+    Raises:
+        InputError: no anomaly, or several, have this id.
+    """
     if len(anomaly_id) < _ID_MIN:
         raise InputError(f"anomaly {anomaly_id!r}: give at least {_ID_MIN} letters of its id (`iotpm anomalies`)")
     found = [row for row in source.anomalies() if str(row["id"]).startswith(anomaly_id.lower())]

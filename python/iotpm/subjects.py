@@ -20,6 +20,7 @@ EXPECTED_LAST_SEQUENCE: Final = "Nats-Expected-Last-Sequence"
 
 CONFIGURATION: Final = "configuration"
 END: Final = "end"
+FEEDBACK: Final = "feedback"
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f.*>%]")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -23,6 +23,8 @@ COLUMNS = {
     "peak_value score value expected direction maturity failure_mode contributors seq position",
     "outbox": "outbox_seq seq subject payload cause_time",
     "dead_letters": "seq position subject reason detail payload stored_at",
+    "feedback": "id action label anomaly name detector kind direction peak_score start end author note said_at "
+    "stored_at seq",
     "sources": "source epoch source_seq seq",
     "scores": "signal ts score detector expected maturity seq",
 }

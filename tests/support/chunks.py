@@ -52,6 +52,11 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "seq": pl.UInt64, "position": pl.UInt32, "subject": pl.String, "reason": pl.String, "detail": pl.String,
         "payload": pl.Binary, "stored_at": TIME,
     },
+    "feedback": {
+        "id": pl.String, "action": pl.String, "label": pl.String, "anomaly": pl.String, "name": pl.String,
+        "detector": pl.String, "kind": pl.String, "direction": pl.String, "peak_score": pl.Float64, "start": TIME,
+        "end": TIME, "author": pl.String, "note": pl.String, "said_at": TIME, "stored_at": TIME, "seq": pl.UInt64,
+    },
     "sources": {"source": pl.String, "epoch": pl.UInt64, "source_seq": pl.UInt64, "seq": pl.UInt64},
     "scores": {
         "signal": pl.UInt32, "ts": TIME, "score": pl.Float64, "detector": pl.String, "expected": pl.Float64,

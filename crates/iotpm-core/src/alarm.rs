@@ -7,6 +7,7 @@ use crate::{
     AnomalyKind, AnomalyRevision, AnomalyState, Detector, Maturity, Severity, SignalId,
     detect::{Fused, Verdict},
     features::WindowFeatures,
+    feedback::{Seen, Told},
     ring::Ring,
     settings::Settings,
     waveform::FrameFeature,
@@ -25,6 +26,8 @@ pub(crate) struct Context<'a> {
     pub window: Option<&'a LatestWindow>,
     /// Feature of a frame that is judged; `None` for readings and gaps.
     pub feature: Option<FrameFeature>,
+    /// What operators said of the signal.
+    pub told: Option<Told<'a>>,
     pub sequence: u64,
     pub position: u32,
 }
@@ -50,6 +53,8 @@ pub(crate) enum Step {
     Quiet,
     /// An anomaly was due but repeats a recent one.
     Suppressed,
+    /// An anomaly ended that was never told, because an operator labelled what it looks like false.
+    Muted,
     Revised(Box<AnomalyRevision>),
 }
 
@@ -86,6 +91,8 @@ struct Open {
     above: u32,
     below: u32,
     quiet: u32,
+    /// It looks like what was labelled false, so far.
+    muted: bool,
 }
 
 impl Alarm {
@@ -117,10 +124,17 @@ impl Alarm {
             self.suppressing &= recent != 0;
             return Step::Quiet;
         }
-        self.raise(at, scored, ring, recent, repeat_us)
+        self.raise(at, scored, ring, (recent, repeat_us), settings)
     }
 
-    fn raise(&mut self, at: &Context, scored: &Scored, ring: &Ring, recent: u32, repeat_us: i64) -> Step {
+    fn raise(
+        &mut self,
+        at: &Context,
+        scored: &Scored,
+        ring: &Ring,
+        (recent, repeat_us): (u32, i64),
+        settings: &Settings,
+    ) -> Step {
         let Some(detector) = scored.fused.detector else { return Step::Quiet };
         if self.repeats(detector, scored, repeat_us) {
             let first = !std::mem::replace(&mut self.suppressing, true);
@@ -128,7 +142,7 @@ impl Alarm {
         }
         self.suppressing = false;
         let open = self.open.insert(Box::new(Open::begin(at, detector, scored, ring, recent)));
-        Step::Revised(Box::new(open.revise(at, AnomalyState::Begin, scored)))
+        open.tell(at, scored, settings)
     }
 
     fn repeats(&self, detector: Detector, scored: &Scored, repeat_us: i64) -> bool {
@@ -144,8 +158,11 @@ impl Alarm {
         let severity = Severity::of(open.peak_score);
         if scored.fused.verdict.score >= 1.0 {
             open.cross(scored);
+            if open.muted {
+                return open.tell(at, scored, settings);
+            }
             if Severity::of(open.peak_score) > severity {
-                return Step::Revised(Box::new(open.revise(at, AnomalyState::Worse, scored)));
+                return open.revised(at, AnomalyState::Worse, scored);
             }
             return Step::Quiet;
         }
@@ -153,11 +170,11 @@ impl Alarm {
         if open.quiet < settings.end_count {
             return Step::Quiet;
         }
-        let revision = open.revise(at, AnomalyState::End, scored);
+        let step = if open.muted { Step::Muted } else { open.revised(at, AnomalyState::End, scored) };
         self.last =
             Some(Closed { detector: open.detector, end_us: open.last_crossing_us, peak_score: open.peak_score });
         self.open = None;
-        Step::Revised(Box::new(revision))
+        step
     }
 
     /// Readings stopped at `last_us`; `score` is the silence in units of the idle timeout.
@@ -215,6 +232,7 @@ impl Open {
             above: 0,
             below: 0,
             quiet: 0,
+            muted: false,
         }
     }
 
@@ -263,6 +281,29 @@ impl Open {
             _ if crossings < SPIKE_CROSSINGS => AnomalyKind::Spike,
             _ => AnomalyKind::LevelShift,
         }
+    }
+
+    /// Begins, unless it is no more than what was labelled false. A configured limit is always told.
+    fn tell(&mut self, at: &Context, scored: &Scored, settings: &Settings) -> Step {
+        let beyond = [scored.value, self.peak_value].iter().any(|value| settings.is_beyond_limits(*value));
+        let ruled = beyond && self.detector != Detector::Limits;
+        self.muted = !ruled && at.told.is_some_and(|told| told.mutes(&self.seen(at.feature)));
+        if self.muted { Step::Quiet } else { self.revised(at, AnomalyState::Begin, scored) }
+    }
+
+    fn seen(&self, feature: Option<FrameFeature>) -> Seen {
+        Seen {
+            detector: self.detector,
+            feature,
+            kind: self.kind(),
+            direction: direction(self.peak_value, self.expected),
+            peak_score: self.peak_score,
+            duration_us: self.last_crossing_us.saturating_sub(self.start_us),
+        }
+    }
+
+    fn revised(&mut self, at: &Context, state: AnomalyState, scored: &Scored) -> Step {
+        Step::Revised(Box::new(self.revise(at, state, scored)))
     }
 
     fn revise(&mut self, at: &Context, state: AnomalyState, scored: &Scored) -> AnomalyRevision {

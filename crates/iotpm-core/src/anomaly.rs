@@ -130,6 +130,12 @@ macro_rules! names {
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
             }
+
+            /// The one of that name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)+ _ => None }
+            }
         }
     };
 }
@@ -173,6 +179,13 @@ impl Detector {
     #[must_use]
     pub fn name_of(self, feature: Option<FrameFeature>) -> Cow<'static, str> {
         feature.map_or(self.name().into(), |feature| format!("{}.{}", self.name(), feature.name()).into())
+    }
+
+    /// The detector, and the feature of frames, of a name in tables and events.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<(Self, Option<FrameFeature>)> {
+        let Some((detector, feature)) = name.split_once('.') else { return Some((Self::named(name)?, None)) };
+        Some((Self::named(detector)?, Some(FrameFeature::named(feature)?)))
     }
 }
 

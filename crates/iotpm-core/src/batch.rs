@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Reading, SignalId, Templates, Waveform};
+use crate::{Labels, Reading, SignalId, Templates, Waveform};
 
 /// A signal seen for the first time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub enum BarrierKind {
     End,
     /// New templates act from here on.
     Configure(Arc<Templates>),
+    /// These labels of operators are in force from here on.
+    Feedback(Arc<Labels>),
     /// A waveform frame, one window of its own.
     Waveform(Arc<Waveform>),
 }

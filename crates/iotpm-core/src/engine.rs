@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    AnomalyRevision, Barrier, BarrierKind, Batch, CoreError, Maturity, NewSignal, Output, Reading, Result, SignalId,
-    Templates,
+    AnomalyRevision, Barrier, BarrierKind, Batch, CoreError, Labels, Maturity, NewSignal, Output, Reading, Result,
+    SignalId, Templates,
     asset::{Assets, SettingsOf},
+    feedback::{Index, SignalLabels, Told},
     grouping::Grouping,
     operating::Coupling,
     prefetch::prefetch,
@@ -82,6 +83,9 @@ pub struct Engine {
     template_of: Vec<usize>,
     /// Stream time after which each signal is idle: side by side, so that a tick reads little memory.
     idle_deadlines_us: Vec<i64>,
+    labels: Index,
+    /// What operators said of each signal; empty while nobody has said anything.
+    told: Vec<Option<Box<SignalLabels>>>,
     /// Who tells whom of the machine's state; only where a template asks for it.
     coupling: Option<Box<Coupling>>,
     /// Models of signals together; only where a template asks for them.
@@ -105,6 +109,8 @@ impl Engine {
             signals: Vec::new(),
             template_of: Vec::new(),
             idle_deadlines_us: Vec::new(),
+            labels: Index::default(),
+            told: Vec::new(),
             grouping: Grouping::default(),
             scratch: Scratch::default(),
         }
@@ -144,7 +150,11 @@ impl Engine {
             self.places.resize(id + 1, NOWHERE);
         }
         self.places[id] = self.signals.len() as u32;
-        self.idle_deadlines_us.push(state.idle_deadline_us(&self.settings[template]));
+        let told = self.labels.of(state.name());
+        self.idle_deadlines_us.push(idle_deadline_us(&state, &self.settings[template], told.as_deref()));
+        if !self.labels.is_empty() {
+            self.told.push(told);
+        }
         self.template_of.push(template);
         if let Some(coupling) = &mut self.coupling {
             coupling.add(state.name(), self.settings[template].state.as_deref());
@@ -191,8 +201,10 @@ impl Engine {
     /// Before the signals themselves: from which message on an asset's model speaks for its signals is known then.
     fn judge_assets(&mut self, readings: &[Reading], places: &[u32], output: &mut Output) {
         let Some(assets) = self.assets.as_mut().filter(|assets| !assets.is_empty()) else { return };
-        let (of, before) =
-            (SettingsOf { settings: &self.settings, template_of: &self.template_of }, output.anomalies.len());
+        let (of, before) = (
+            SettingsOf { settings: &self.settings, template_of: &self.template_of, told: &self.told },
+            output.anomalies.len(),
+        );
         for (reading, &place) in readings.iter().zip(places) {
             let settings = of.at(place);
             let usable = settings.judge(reading.value, reading.quality).is_usable();
@@ -286,8 +298,10 @@ impl Engine {
     ) {
         let settings = &self.settings[self.template_of[place]];
         let signal = &mut self.signals[place];
+        let labels = self.told.get(place).and_then(Option::as_deref);
         let mut run = Run {
             settings,
+            told: labels.map(|labels| Told { labels, interval_us: signal.typical_interval_us().unwrap_or(0) }),
             scratch: &mut self.scratch,
             output,
             emit_scores: self.options.emit_scores,
@@ -296,7 +310,7 @@ impl Engine {
             position,
         };
         act(signal, &mut run);
-        self.idle_deadlines_us[place] = signal.idle_deadline_us(settings);
+        self.idle_deadlines_us[place] = idle_deadline_us(signal, settings, labels);
     }
 
     fn apply(&mut self, barrier: &Barrier, output: &mut Output) -> Result<()> {
@@ -304,6 +318,7 @@ impl Engine {
             BarrierKind::Tick { stream_time_us } => self.tick(*stream_time_us, barrier, output),
             BarrierKind::End => self.end(barrier, output),
             BarrierKind::Configure(templates) => self.configure(Arc::clone(templates), barrier, output)?,
+            BarrierKind::Feedback(labels) => self.heed(labels),
             BarrierKind::Waveform(frame) => {
                 let place = self.place(frame.signal)? as usize;
                 self.signals[place].follow();
@@ -316,7 +331,7 @@ impl Engine {
     fn end(&mut self, barrier: &Barrier, output: &mut Output) {
         let before = output.anomalies.len();
         if let Some(assets) = &mut self.assets {
-            let of = SettingsOf { settings: &self.settings, template_of: &self.template_of };
+            let of = SettingsOf { settings: &self.settings, template_of: &self.template_of, told: &self.told };
             assets.end(&of, (barrier.sequence, barrier.position), output);
         }
         self.count_anomalies(&output.anomalies[before..]);
@@ -378,6 +393,18 @@ impl Engine {
         }
         self.assets = Some(assets);
         Ok(())
+    }
+
+    fn heed(&mut self, labels: &Labels) {
+        self.labels = labels.index();
+        self.told.clear();
+        if !self.labels.is_empty() {
+            self.told.extend(self.signals.iter().map(|signal| self.labels.of(signal.name())));
+        }
+        for (place, signal) in self.signals.iter().enumerate() {
+            let told = self.told.get(place).and_then(Option::as_deref);
+            self.idle_deadlines_us[place] = idle_deadline_us(signal, &self.settings[self.template_of[place]], told);
+        }
     }
 
     fn couple(&mut self) {
@@ -445,6 +472,12 @@ impl Engine {
             idle: signal.idle,
         }
     }
+}
+
+/// Silence is no anomaly as long as someone works on the machine.
+fn idle_deadline_us(signal: &SignalState, settings: &Settings, told: Option<&SignalLabels>) -> i64 {
+    let deadline_us = signal.idle_deadline_us(settings);
+    told.map_or(deadline_us, |told| told.after_maintenance(deadline_us))
 }
 
 fn settings_of(templates: &Templates) -> Vec<Settings> {

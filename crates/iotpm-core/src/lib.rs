@@ -21,6 +21,7 @@ pub mod detect;
 mod engine;
 mod error;
 pub mod features;
+mod feedback;
 mod grouping;
 mod machine;
 pub mod multiresolution;
@@ -44,6 +45,10 @@ pub use anomaly::{AnomalyKind, AnomalyRevision, AnomalyState, Contribution, Dete
 pub use batch::{Barrier, BarrierKind, Batch, NewSignal};
 pub use engine::{Engine, EngineOptions, SignalSnapshot, SignalStats};
 pub use error::{CoreError, Result};
+pub use feedback::{
+    DURATION_INTERVALS, DURATION_MARGIN, Example, LABELS_MAX, LABELS_OF_ONE_MAX, Label, LabelRefused, Labels,
+    SCORE_MARGIN, Statement,
+};
 pub use machine::{BearingFacts, Machine, Mounting};
 pub use operating::{OperatingState, StateTemplate};
 pub use output::{

@@ -188,6 +188,10 @@ pub struct Counters {
     pub anomalies: u64,
     /// Anomalies not raised because they repeat a recent one.
     pub suppressed: u64,
+    /// Anomalies not told because an operator labelled what they look like false.
+    pub muted: u64,
+    /// Usable readings and frames neither learned nor scored because of maintenance.
+    pub maintenance: u64,
     /// Waveform frames whose samples are kept.
     pub waveforms_kept: u64,
     /// Waveform frames whose samples the policy let go.
@@ -212,6 +216,8 @@ impl AddAssign for Counters {
         self.windows += other.windows;
         self.anomalies += other.anomalies;
         self.suppressed += other.suppressed;
+        self.muted += other.muted;
+        self.maintenance += other.maintenance;
         self.waveforms_kept += other.waveforms_kept;
         self.waveforms_dropped += other.waveforms_dropped;
     }

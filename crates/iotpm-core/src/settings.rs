@@ -129,6 +129,14 @@ impl Settings {
         }
     }
 
+    /// Whether a value is at or beyond a configured limit.
+    pub fn is_beyond_limits(&self, value: f64) -> bool {
+        self.limits.is_some_and(|limits| {
+            let at = |limit: Option<f64>, beyond: fn(&f64, &f64) -> bool| limit.is_some_and(|l| beyond(&value, &l));
+            at(limits.hi, f64::ge) || at(limits.hi_hi, f64::ge) || at(limits.lo, f64::le) || at(limits.lo_lo, f64::le)
+        })
+    }
+
     /// (length, hop) of the windows, or `None` while the default waits for the typical interval.
     pub fn window(&self, typical_us: Option<i64>) -> Option<(i64, i64)> {
         let default = typical_us.map(default_window_us);

@@ -15,6 +15,7 @@ use crate::{
     asset::asset_of,
     detect::{BasicDetectors, Judged, SeriesScorer, WARM_UP_READINGS, Zone},
     features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
+    feedback::Told,
     operating::{Conditions, Fact, Operating, Role},
     reorder::{Arrival, Reorder, Waiting},
     ring::{Ring, Slot},
@@ -39,6 +40,8 @@ pub(crate) struct Scratch {
 /// Where a run puts its rows, and the message that caused them.
 pub(crate) struct Run<'a> {
     pub settings: &'a Settings,
+    /// What operators said of the signal.
+    pub told: Option<Told<'a>>,
     pub scratch: &'a mut Scratch,
     pub output: &'a mut Output,
     pub emit_scores: bool,
@@ -46,6 +49,13 @@ pub(crate) struct Run<'a> {
     pub asset_judges: bool,
     pub sequence: u64,
     pub position: u32,
+}
+
+impl Run<'_> {
+    /// Whether someone works on the machine at that time.
+    pub fn in_maintenance(&self, time_us: i64) -> bool {
+        self.told.is_some_and(|told| told.labels.in_maintenance(time_us))
+    }
 }
 
 /// What is counted for each signal.
@@ -246,6 +256,10 @@ impl SignalState {
         let score = if reading.value.is_nan() {
             self.alarm.observe_unusable();
             0.0
+        } else if run.in_maintenance(reading.time_us) {
+            self.alarm.observe_unusable();
+            run.output.counters.maintenance += 1;
+            0.0
         } else if self.operating.is_some() {
             self.score_in_state(reading, run)
         } else {
@@ -357,6 +371,7 @@ impl SignalState {
         match step {
             Step::Quiet => {}
             Step::Suppressed => run.output.counters.suppressed += 1,
+            Step::Muted => run.output.counters.muted += 1,
             Step::Revised(revision) => self.log(*revision, run),
         }
         fused.verdict.score
@@ -535,8 +550,8 @@ fn series_of(settings: &Settings) -> Option<Box<SeriesScorer>> {
     scorer.ok().filter(|_| !settings.series.is_empty()).map(Box::new)
 }
 
-fn context<'a>(signal: SignalId, name: &'a str, window: Option<&'a LatestWindow>, run: &Run) -> Context<'a> {
-    Context { signal, name, window, feature: None, sequence: run.sequence, position: run.position }
+fn context<'a>(signal: SignalId, name: &'a str, window: Option<&'a LatestWindow>, run: &Run<'a>) -> Context<'a> {
+    Context { signal, name, window, feature: None, told: run.told, sequence: run.sequence, position: run.position }
 }
 
 pub(crate) fn is_future(time_us: i64, stream_time_us: i64, settings: &Settings) -> bool {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use iotpm_core::{
-    AnomalyRevision, AnomalyState, Barrier, BarrierKind, Batch, Detector, Engine, EngineOptions, Limits, NewSignal,
-    Output, Quality, Reading, SignalId, Template, Templates,
+    AnomalyRevision, AnomalyState, Barrier, BarrierKind, Batch, Detector, Engine, EngineOptions, Example, Label,
+    Labels, Limits, NewSignal, Output, Quality, Reading, SignalId, Statement, Template, Templates,
 };
 use proptest::prelude::*;
 
@@ -208,4 +208,49 @@ proptest! {
         prop_assert!(whole.iter().any(|row| row.contains("AssetModel")));
         prop_assert_eq!(run_cut(&all, cuts, configure), whole);
     }
+}
+
+/// The same leak twice; labels act from the beginning.
+fn leaking_twice(labels: &Labels) -> Output {
+    let template = template();
+    let (mut engine, mut output) = (engine(&template), Output::default());
+    register(&mut engine, &mut output);
+    let kind = BarrierKind::Feedback(Arc::new(labels.clone()));
+    let barriers = vec![Barrier { before: 0, sequence: 1, position: 0, kind }];
+    let (first, second) = (leaking(LEARNED + 600, LEARNED + 630), leaking(LEARNED + 1_400, LEARNED + 1_430));
+    let lost = |signal, at| first(signal, at) + second(signal, at) - healthy(signal, at);
+    let readings = readings(0..LEARNED + 2_000, lost);
+    engine.run(&Batch { readings, barriers, ..Batch::default() }, &mut output).expect("known signals");
+    output
+}
+
+fn label(statement: Statement) -> Labels {
+    let mut labels = Labels::default();
+    labels.add(Label { id: "one".into(), statement }).expect("room");
+    labels
+}
+
+#[test]
+fn a_label_on_an_assets_anomaly_mutes_its_repeats_and_maintenance_is_of_the_whole_asset() {
+    let plain = leaking_twice(&Labels::default());
+    let ended = |output: &Output| -> Vec<AnomalyRevision> {
+        let learned = |a: &&AnomalyRevision| a.state == AnomalyState::End && a.start_us > START + LEARNED * SECOND;
+        output.anomalies.iter().filter(learned).cloned().collect()
+    };
+    let all = ended(&plain);
+    assert!(all.len() == 2 && all.iter().all(|a| a.detector == Detector::AssetModel));
+    let told = leaking_twice(&label(Statement::False(Example {
+        signal: SIGNALS[2].into(),
+        detector: Detector::AssetModel,
+        feature: None,
+        kind: all[0].kind,
+        direction: all[0].direction,
+        peak_score: all[0].peak_score,
+        duration_us: all[0].end_us.unwrap_or_default() - all[0].start_us,
+    })));
+    assert_eq!((ended(&told).len(), told.counters.muted), (0, 2));
+    let (from_us, to_us) = (START + (LEARNED + 590) * SECOND, START + (LEARNED + 650) * SECOND);
+    let worked = leaking_twice(&label(Statement::Maintenance { name: "s/pump".into(), from_us, to_us }));
+    let left: Vec<i64> = ended(&worked).iter().map(|a| a.start_us).collect();
+    assert_eq!((left, worked.counters.maintenance), (vec![all[1].start_us], 3 * 60));
 }

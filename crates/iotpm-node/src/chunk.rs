@@ -27,6 +27,8 @@ pub struct Tables {
     pub outbox: RecordBatch,
     /// What could not be used, by (seq, position).
     pub dead_letters: RecordBatch,
+    /// What operators said, by seq.
+    pub feedback: RecordBatch,
     /// High water of the producers that advanced.
     pub sources: RecordBatch,
     /// Scores by (seq, signal, arrival); empty unless asked for.
@@ -36,7 +38,7 @@ pub struct Tables {
 impl Tables {
     /// Every table with its name.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, &RecordBatch); 11] {
+    pub fn named(&self) -> [(&'static str, &RecordBatch); 12] {
         [
             ("signals", &self.signals),
             ("readings", &self.readings),
@@ -47,6 +49,7 @@ impl Tables {
             ("anomaly_log", &self.anomaly_log),
             ("outbox", &self.outbox),
             ("dead_letters", &self.dead_letters),
+            ("feedback", &self.feedback),
             ("sources", &self.sources),
             ("scores", &self.scores),
         ]

@@ -71,7 +71,8 @@ counters! {
     /// Readings refused because the table of signals was full.
     too_many_signals;
     engine: accepted, scored, transient, duplicates, late, future, non_finite, out_of_range, bad, reorder_overflow,
-        ring_overwritten, clock_steps, idle, windows, anomalies, suppressed, waveforms_kept, waveforms_dropped,
+        ring_overwritten, clock_steps, idle, windows, anomalies, suppressed, muted, maintenance,
+        waveforms_kept, waveforms_dropped,
 }
 
 #[cfg(test)]

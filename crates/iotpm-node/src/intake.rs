@@ -9,6 +9,7 @@ use iotpm_core::{Barrier, BarrierKind, Batch, NewSignal, Reading, SignalId, Wave
 
 use crate::{
     PipelineCounters, RawMessage,
+    feedback::FeedbackRow,
     registry::{Place, Refusal, Registry, SignalRow},
     tables::DeadLetter,
 };
@@ -20,6 +21,7 @@ pub(crate) struct Work {
     pub batches: Vec<Batch>,
     pub new_signals: Vec<SignalRow>,
     pub dead_letters: Vec<DeadLetter>,
+    pub feedback: Vec<FeedbackRow>,
     pub counters: PipelineCounters,
 }
 

@@ -13,6 +13,7 @@ mod delivery;
 mod drain_only;
 mod error;
 mod event;
+mod feedback;
 mod growing;
 mod histogram;
 mod ingest;

@@ -7,14 +7,14 @@ use async_nats::Subject;
 use bytes::Bytes;
 use iotpm_codec::{Decoder, Limits, Message, name};
 use iotpm_core::{
-    AnomalyRevision, BarrierKind, Batch, CoreError, EngineOptions, NO_STREAM_TIME, Output, Reading, Rejected, SignalId,
-    SignalSnapshot, Template, Templates, Waveform,
+    AnomalyRevision, BarrierKind, Batch, CoreError, EngineOptions, Labels, NO_STREAM_TIME, Output, Reading, Rejected,
+    SignalId, SignalSnapshot, Template, Templates, Waveform,
 };
 
 use crate::{
     CapturedState, Chunk, NodeError, OutboxEvent, PipelineCounters, PipelineOptions, RawMessage, Tables,
     error::{Result, require},
-    event,
+    event, feedback,
     intake::{Intake, Work},
     message::message_hash,
     registry::{Place, Registry},
@@ -46,6 +46,8 @@ pub struct Pipeline {
     anomalies: Vec<LoggedAnomaly>,
     /// The templates in force, as JSON.
     configuration: String,
+    /// What operators said and did not withdraw.
+    labels: Labels,
     /// Signals that came by name alone and wait for the next chunk's table.
     unannounced: Vec<SignalId>,
     position: Position,
@@ -111,6 +113,7 @@ impl Pipeline {
             outputs: (0..shards).map(|_| Output::default()).collect(),
             anomalies: Vec::new(),
             configuration,
+            labels: Labels::default(),
             unannounced: Vec::new(),
             position: Position::default(),
             next_outbox_seq: options.next_outbox_seq.unwrap_or(1),
@@ -134,6 +137,7 @@ impl Pipeline {
         pipeline.registry.restore(state.signals)?;
         pipeline.sources.restore(state.sources);
         pipeline.restore_engines(state.states)?;
+        pipeline.restore_labels(state.labels, state.sequence);
         pipeline.restore_unannounced(&state.unannounced)?;
         pipeline.position = Position { sequence: state.sequence, time_us: state.last_time_us, hash: state.last_hash };
         pipeline.next_outbox_seq = pipeline.options.next_outbox_seq.unwrap_or(state.next_outbox_seq);
@@ -149,6 +153,14 @@ impl Pipeline {
             by_shard[self.registry.shard(state.id)].push(state);
         }
         self.shards.restore(by_shard)
+    }
+
+    /// They act before the next message does.
+    fn restore_labels(&mut self, labels: Labels, sequence: u64) {
+        if !labels.is_empty() {
+            self.labels = labels;
+            self.work.barrier(sequence, &BarrierKind::Feedback(Arc::new(self.labels.clone())));
+        }
     }
 
     fn restore_unannounced(&mut self, signals: &[u32]) -> Result<()> {
@@ -322,8 +334,15 @@ impl Pipeline {
                 }
             },
             "end" => self.work.barrier(message.sequence, &BarrierKind::End),
+            "feedback" => match feedback::take(&message.payload, message.sequence, &mut self.labels) {
+                Ok(row) => self.heed(row, message.sequence),
+                Err(detail) => {
+                    self.work.refuse_message(message, "invalid_feedback", detail);
+                    return Ok(());
+                }
+            },
             _ => {
-                let detail = format!("control '{kind}': must be configuration or end");
+                let detail = format!("control '{kind}': must be configuration, feedback or end");
                 self.work.refuse_message(message, "unknown_control", detail);
                 return Ok(());
             }
@@ -340,6 +359,11 @@ impl Pipeline {
         self.configuration = configuration;
         self.work.barrier(sequence, &BarrierKind::Configure(templates));
         Ok(())
+    }
+
+    fn heed(&mut self, row: feedback::FeedbackRow, sequence: u64) {
+        self.work.feedback.push(row);
+        self.work.barrier(sequence, &BarrierKind::Feedback(Arc::new(self.labels.clone())));
     }
 
     fn run_shards(&mut self) -> Result<()> {
@@ -445,7 +469,7 @@ impl Pipeline {
         self.run_own(self.subjects.tick.clone(), Bytes::new(), stream_time_us)
     }
 
-    /// A control message: `configuration` with a JSON list of templates, or `end`. A wrong one is a dead letter.
+    /// A control message: `configuration` with a JSON list of templates, `feedback`, or `end`. A wrong one is a dead letter.
     ///
     /// # Errors
     /// As [`Pipeline::run`].
@@ -472,6 +496,7 @@ impl Pipeline {
             last_hash: self.position.hash,
             next_outbox_seq: self.next_outbox_seq,
             configuration: self.configuration.clone(),
+            labels: self.labels.clone(),
             signals: self.registry.save(),
             unannounced: self.unannounced.iter().map(|id| id.0).collect(),
             sources: self.sources.save(),
@@ -516,6 +541,7 @@ impl Pipeline {
             announced.into_iter().map(|id| self.registry.row(id, self.position.sequence)).collect();
         new_signals.append(&mut self.work.new_signals);
         let mut anomalies = std::mem::take(&mut self.anomalies);
+        let mut feedback = std::mem::take(&mut self.work.feedback);
         let mut sources = self.sources.take_changed();
         let stored = self.options.discard_through.unwrap_or(0);
         if journal.first().is_some_and(|first| first <= stored) {
@@ -523,6 +549,7 @@ impl Pipeline {
             new_signals.retain(|row| row.sequence > stored);
             anomalies.retain(|row| row.revision.sequence > stored);
             dead_letters.retain(|row| row.sequence > stored);
+            feedback.retain(|row| row.sequence > stored);
             sources.retain(|row| row.sequence > stored);
         }
         tables::sort_anomalies(&mut anomalies);
@@ -537,6 +564,7 @@ impl Pipeline {
             anomaly_log: tables::anomaly_log(&anomalies)?,
             outbox: tables::outbox(&outbox)?,
             dead_letters: tables::dead_letters(&mut dead_letters, journal)?,
+            feedback: feedback::table(&feedback, journal)?,
             sources: tables::sources(&sources)?,
             scores: tables::scores(&output.scores, journal)?,
         };

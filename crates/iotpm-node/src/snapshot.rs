@@ -6,7 +6,7 @@
 //! ```
 //! Numbers are little-endian.
 
-use iotpm_core::SignalSnapshot;
+use iotpm_core::{Labels, SignalSnapshot};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -15,7 +15,7 @@ use crate::{NodeError, error::Result, registry::SavedSignal, sources::HighWater}
 const MAGIC: &[u8; 8] = b"IOTPMSNP";
 
 /// Changes whenever the body does.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// Fast, and states of floats hardly shrink further.
 const ZSTD_LEVEL: i32 = 1;
@@ -32,6 +32,8 @@ pub struct CapturedState {
     pub(crate) next_outbox_seq: u64,
     /// The templates in force, as JSON: so that a later version checks them as it would a configuration.
     pub(crate) configuration: String,
+    /// What operators said and did not withdraw.
+    pub(crate) labels: Labels,
     pub(crate) signals: Vec<SavedSignal>,
     /// Signals that no chunk has announced yet.
     pub(crate) unannounced: Vec<u32>,
@@ -155,6 +157,7 @@ mod tests {
             last_hash: 42,
             next_outbox_seq: 3,
             configuration: "[]".into(),
+            labels: Labels::default(),
             signals: vec![SavedSignal { name: "s/a/t".into(), stated_unit: Some(("Cel".into(), 5)) }],
             unannounced: vec![0],
             sources: vec![HighWater { source: "gate".into(), epoch: 1, source_seq: 9, sequence: 70 }],

@@ -24,6 +24,8 @@ enum Step {
     Silence { seconds: i64 },
     Configuration { hi: f64, unit: bool },
     WrongConfiguration,
+    Label { id: u8, signal: u8, label: u8, detector: u8, direction: i8, seconds: i64 },
+    Withdraw { id: u8 },
     End,
     Garbage,
     UnknownSubject,
@@ -59,6 +61,12 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1i64..90).prop_map(|seconds| Step::Silence { seconds }),
         1 => (25f64..95f64, any::<bool>()).prop_map(|(hi, unit)| Step::Configuration { hi, unit }),
         1 => Just(Step::WrongConfiguration),
+        4 => (0u8..24, 0u8..8, 0u8..6, 0u8..6, -1i8..=1, -5i64..60).prop_map(
+            |(id, signal, label, detector, direction, seconds)| {
+                Step::Label { id, signal, label, detector, direction, seconds }
+            }
+        ),
+        1 => (0u8..24).prop_map(|id| Step::Withdraw { id }),
         1 => Just(Step::End),
         1 => Just(Step::Garbage),
         1 => Just(Step::UnknownSubject),
@@ -119,10 +127,44 @@ fn wire(step: &Step, time_us: i64) -> (String, Vec<u8>) {
         Step::Tick | Step::Silence { .. } => ("iotpm.tick.0".into(), Vec::new()),
         Step::Configuration { hi, unit } => ("iotpm.ctl.0.configuration".into(), templates(*hi, *unit).into()),
         Step::WrongConfiguration => ("iotpm.ctl.0.configuration".into(), br#"[{"match":"*","windw_s":1}]"#.to_vec()),
+        Step::Label { .. } | Step::Withdraw { .. } => ("iotpm.ctl.0.feedback".into(), feedback(step, time_us)),
         Step::End => ("iotpm.ctl.0.end".into(), Vec::new()),
         Step::Garbage => ("iotpm.raw.s.a0".into(), b"{\"value\":".to_vec()),
         Step::UnknownSubject => ("iotpm.other".into(), b"x".to_vec()),
     }
+}
+
+/// An operator's message: of an anomaly that may have been, of maintenance, or taking one back.
+fn feedback(step: &Step, time_us: i64) -> Vec<u8> {
+    let text = match step {
+        Step::Label { id, signal, label: 5, seconds, .. } => format!(
+            r#"{{"action":"label","id":"{id}","author":"ana","label":"maintenance","name":"s/a{}","start_us":{},"end_us":{}}}"#,
+            signal / 3,
+            time_us,
+            time_us + seconds * SECOND_US
+        ),
+        Step::Label { id, signal, label, detector, direction, seconds } => {
+            let detector =
+                ["modified_z", "modified_z.rms", "ema_baseline", "limits", "limits", "limits"][usize::from(*detector)];
+            let (name, kind, direction) = match detector {
+                "limits" => ("t", "limit", 0),
+                "modified_z.rms" => ("w", "noise", *direction),
+                "ema_baseline" => ("t", "drift", *direction),
+                _ => ("t", "noise", *direction),
+            };
+            format!(
+                r#"{{"action":"label","id":"{id}","author":"ana","label":"{}","name":"s/a{}/{name}{signal}","detector":"{detector}",
+                "kind":"{kind}","direction":{direction},"peak_score":{},"start_us":{},"end_us":{time_us}}}"#,
+                *label == 4,
+                signal / 3,
+                1 + seconds.abs() * 20,
+                time_us - seconds * SECOND_US
+            )
+        }
+        Step::Withdraw { id } => format!(r#"{{"action":"withdraw","id":"{id}","author":"bob","note":"a mistake"}}"#),
+        _ => String::new(),
+    };
+    text.into()
 }
 
 fn frame(start_us: i64, samples: &[f32]) -> Vec<u8> {
@@ -297,6 +339,8 @@ fn the_generated_messages_reach_every_table() {
         "waveforms_kept",
         "waveforms_dropped",
         "anomalies",
+        "muted",
+        "maintenance",
         "controls",
     ] {
         assert!(!counters.contains(&(name, 0)), "{name} is 0");

@@ -72,6 +72,8 @@ tables! {
     outbox = outbox,
     /// What could not be used.
     dead_letters = dead_letters,
+    /// What operators said.
+    feedback = feedback,
     /// High water of the producers that advanced.
     sources = sources,
     /// Scores, if asked for.

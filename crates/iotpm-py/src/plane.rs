@@ -221,7 +221,8 @@ macro_rules! chunk {
 
 chunk! {
     numbers: first_seq: u64, last_seq: u64, last_time_us: i64, last_hash: u64, messages: u64, readings_count: u64;
-    tables: signals, readings, late_readings, windows, vibration, waveforms, anomaly_log, outbox, dead_letters, sources, scores
+    tables: signals, readings, late_readings, windows, vibration, waveforms, anomaly_log, outbox, dead_letters, feedback, sources,
+        scores
 }
 
 /// Pulls messages of a stream with the data plane's reader and throws them away; for comparison.

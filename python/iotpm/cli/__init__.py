@@ -15,6 +15,7 @@ COMMANDS = {
     "signals": "List signals: last seen, rate, late and duplicate counts, maturity.",
     "anomalies": "List anomalies, or follow them as they are raised.",
     "explain": "Tell why an anomaly was raised, on the terminal and as a page.",
+    "feedback": "Label anomalies true, false or maintenance; take a label back; list them.",
     "export": "Write readings, windows or anomalies to Parquet or CSV.",
     "config": "Write a commented example configuration, or check one.",
     "backtest": "Run history through the engine: what would a configuration have raised, what would it change?",

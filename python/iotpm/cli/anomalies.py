@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from iotpm.client import Row, Source
 
 COLUMNS = ("severity", "kind", "name", "start", "lasted", "peak_score", "peak_value", "expected", "detector",
-           "maturity", "id")  # fmt: skip
+           "maturity", "label", "id")  # fmt: skip
 POLL_S = 0.5
 
 
@@ -61,10 +61,17 @@ def command(data_dir: Path, follow: bool, since: str | None, asset: str | None, 
 def _list(source: Source, filters: dict[str, Any], limit: int, *, as_json: bool) -> None:
     found = source.anomalies(**filters, **({"limit": limit + 1} if limit else {}))
     rows = list(islice(found, limit + 1)) if limit else list(found)
-    shown = rows[: limit or None]
+    shown = _labelled(source, rows[: limit or None])
     print_rows(map(with_times if as_json else with_duration, shown), COLUMNS, as_json=as_json, empty="no anomalies")
     if len(shown) < len(rows):
         click.echo("there are more; --limit 0 lists all", err=True)
+
+
+def _labelled(source: Source, rows: list[Row]) -> list[Row]:
+    from iotpm.feedback import by_anomaly
+
+    labels = by_anomaly(source)
+    return [{**row, "label": labels[row["id"]]["label"] if row["id"] in labels else None} for row in rows]
 
 
 def _follow(source: Source, filters: dict[str, Any], limit: int, *, as_json: bool) -> None:

@@ -62,8 +62,8 @@ def command(
 
     BENCHMARK is nab, skab, tsb, tep, smd, asd, cwru, ims or pronostia; DIR holds its files in their original layout,
     all or some. One default configuration for everything, run causally; random, all-ones and constant controls in
-    every table; nothing is point-adjusted. false-alarms and faults need no data: they simulate a plant, without a fault
-    and with injected ones. Figures are in docs/quality.md.
+    every table; nothing is point-adjusted. false-alarms, faults and feedback need no data: they simulate a plant,
+    without a fault, with injected ones, and with an operator who labels. Figures are in docs/quality.md.
     """
     from iotpm.evaluate import SIMULATED, Options, benchmark
 

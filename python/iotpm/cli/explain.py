@@ -28,6 +28,7 @@ FACTS = (
     "peak_time",
     "peak_score",
     "configuration",
+    "label",
 )
 
 
@@ -45,10 +46,13 @@ def command(anomaly_id: str, data_dir: Path, html_path: Path | None, as_json: bo
     from iotpm import logs
     from iotpm.client import connect
     from iotpm.explain import explain, facts
+    from iotpm.feedback import by_anomaly
 
     logs.configure("error")
     with connect(data_dir) as source:
         explanation = explain(source, anomaly_id)
+        said = by_anomaly(source).get(str(explanation.anomaly["id"]))
+    explanation.anomaly["label"] = None if said is None else _said(said)
     if html_path is not None:
         html_path.write_text(_page(explanation), "utf-8")
     if as_json:
@@ -57,6 +61,12 @@ def command(anomaly_id: str, data_dir: Path, html_path: Path | None, as_json: bo
     _print(explanation)
     if html_path is not None:
         click.echo(f"\nthe page: {html_path}")
+
+
+def _said(label: dict[str, Any]) -> str:
+    """What an operator said of it."""
+    why = f": {label['note']}" if label["note"] else ""
+    return f"{label['label']} (label {label['id']} by {label['author']}){why}"
 
 
 def _facts(explanation: Explanation) -> dict[str, str]:

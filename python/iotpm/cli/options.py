@@ -29,7 +29,7 @@ since_option = click.option(
 )
 until_option = click.option("--until", metavar="TIME", help="Before then; as --since.")
 
-TIMES = frozenset({"ts", "stored_at", "start", "end", "time", "peak_time", "last_seen"})
+TIMES = frozenset({"ts", "stored_at", "start", "end", "time", "peak_time", "last_seen", "said_at"})
 """Columns that hold times, microseconds."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

@@ -53,6 +53,9 @@ def _running(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "problems", "; ".join(problems) or "none"
     yield "lag", f"{show(status['lag'])} messages; scoring latency p99 {_latency(status['scoring_latency_p99_s'])}"
     yield "refused", f"{show(status['late'])} late, {show(status['duplicates'])} duplicate readings"
+    if status["muted"] or status["maintenance"]:
+        counts = f"{show(status['muted'])} anomalies muted, {show(status['maintenance'])} readings under maintenance"
+        yield "feedback", counts
 
 
 def _latency(seconds: float | None) -> str:

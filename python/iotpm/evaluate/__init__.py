@@ -28,11 +28,12 @@ BENCHMARKS: dict[str, str] = {
     "ims": "iotpm.evaluate.ims",
     "pronostia": "iotpm.evaluate.pronostia",
     "false-alarms": "iotpm.evaluate.false_alarms",
+    "feedback": "iotpm.evaluate.feedback",
     "faults": "iotpm.evaluate.faults",
 }
 """Name on the command line -> module with `LAYOUT` and `run`."""
 
-SIMULATED = frozenset({"false-alarms", "faults"})
+SIMULATED = frozenset({"false-alarms", "faults", "feedback"})
 """Benchmarks that make their own data and ignore the directory."""
 
 

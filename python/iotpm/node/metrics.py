@@ -16,6 +16,8 @@ COUNTERS = {
     "iotpm_events_processed": ("accepted", "readings accepted"),
     "iotpm_anomalies_detected": ("anomalies", "anomalies begun"),
     "iotpm_anomalies_suppressed": ("suppressed", "anomalies not raised because they repeat a recent one"),
+    "iotpm_anomalies_muted": ("muted", "anomalies not told because what they look like was labelled false"),
+    "iotpm_maintenance_readings": ("maintenance", "readings neither learned nor scored because of maintenance"),
     "iotpm_messages": ("messages", "messages of any kind that left the pipeline"),
     "iotpm_windows_closed": ("windows", "windows closed"),
     "iotpm_dead_letters": ("dead_letters", "messages or readings refused, with their reason in the store"),

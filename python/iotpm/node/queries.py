@@ -74,6 +74,8 @@ class QueryService:
             "signals": lambda question: (answers.signals(question), None),
             "anomalies": lambda question: (answers.anomalies(question), None),
             "revisions": lambda question: (answers.revisions(question), None),
+            "feedback": lambda question: (answers.feedback(question), None),
+            "dead_letters": lambda question: (answers.dead_letters(question), None),
             "export": lambda question: _exported(answers, question),
         }
 

@@ -182,6 +182,8 @@ class Node:
             "lag": stats["lag"],
             "readings": stats["accepted"],
             "anomalies": stats["anomalies"],
+            "muted": stats["muted"],
+            "maintenance": stats["maintenance"],
             "dead_letters": stats["dead_letters"],
             "late": stats["late"],
             "duplicates": stats["duplicates"],

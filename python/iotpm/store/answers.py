@@ -106,6 +106,14 @@ class Answers:
         """Revisions in the order in which they were committed, behind sequence `behind`: filters, `limit`, `after`."""
         return self._page("anomaly_log", question, allowed=(*_FILTERS, *_PAGING, "behind"))
 
+    def feedback(self, question: Question) -> bytes:
+        """What operators said, in the order in which it acted, behind sequence `behind`: `limit`, `after`."""
+        return self._page("feedback", question, allowed=(*_PAGING, "behind"))
+
+    def dead_letters(self, question: Question) -> bytes:
+        """Refused messages and readings with the reason, behind sequence `behind`: `limit`, `after`."""
+        return self._page("dead_letters", question, allowed=(*_PAGING, "behind"))
+
     def stored(self) -> dict[str, Any]:
         """Counts, position, times and bytes: what a person asks of a store first."""
         with self._read() as cursor:

@@ -27,6 +27,7 @@ DIGESTED = (
     "anomaly_log",
     "outbox",
     "dead_letters",
+    "feedback",
     "signals",
 )
 _NOT_COMPARED = frozenset({"stored_at", "cause_time", "id"})

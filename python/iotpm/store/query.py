@@ -236,6 +236,7 @@ _ORDER = {
     "anomaly_log": "t.seq, t.position, t.id, t.revision",
     "signals": "t.seq, t.id",
     "dead_letters": "t.seq, t.position",
+    "feedback": "t.seq",
 }
 _NAME = dict.fromkeys(LAKE_TABLES, "s.name") | dict.fromkeys(("anomalies", "anomaly_log", "signals"), "t.name")
 

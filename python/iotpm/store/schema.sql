@@ -54,6 +54,11 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE TABLE IF NOT EXISTS dead_letters (
     seq UBIGINT, position UINTEGER, subject VARCHAR, reason VARCHAR, detail VARCHAR, payload BLOB, stored_at TIMESTAMP
 );
+CREATE TABLE IF NOT EXISTS feedback (
+    id VARCHAR, action VARCHAR, label VARCHAR, anomaly VARCHAR, name VARCHAR, detector VARCHAR, kind VARCHAR,
+    direction VARCHAR, peak_score DOUBLE, "start" TIMESTAMP, "end" TIMESTAMP, author VARCHAR, note VARCHAR,
+    said_at TIMESTAMP, stored_at TIMESTAMP, seq UBIGINT
+);
 CREATE TABLE IF NOT EXISTS signal_stats (
     id UINTEGER, name VARCHAR, last_seen TIMESTAMP, rate_hz DOUBLE, readings UBIGINT, late UBIGINT, duplicates UBIGINT,
     bad UBIGINT, windows UBIGINT, anomalies UBIGINT, maturity VARCHAR, idle BOOLEAN

@@ -14,6 +14,7 @@ CHUNK_TABLES: Final = (
     "anomaly_log",
     "outbox",
     "dead_letters",
+    "feedback",
     "sources",
     "scores",
 )

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CoreError, Output, Reading, Result, SignalId,
+    feedback::SignalLabels,
     operating::{Fact, Operating, Role},
     settings::Settings,
 };
@@ -73,6 +74,8 @@ pub(crate) struct Assets {
 pub(crate) struct SettingsOf<'a> {
     pub settings: &'a [Settings],
     pub template_of: &'a [usize],
+    /// What operators said of every signal; empty while nobody has said anything.
+    pub told: &'a [Option<Box<SignalLabels>>],
 }
 
 impl<'a> SettingsOf<'a> {
@@ -221,7 +224,7 @@ impl Asset {
         let (operating, teller) = (&self.operating, self.teller.and_then(|place| of.at(place).state.as_deref()));
         let both = operating.as_ref().zip(teller);
         let admits = |time_us| both.is_none_or(|(operating, settings)| operating.admits(time_us, settings));
-        act(&mut self.state, &At { sequence, position, settings: first, asset, admits: &admits }, output)
+        act(&mut self.state, &At { sequence, position, settings: first, asset, admits: &admits, told: of.told }, output)
     }
 }
 

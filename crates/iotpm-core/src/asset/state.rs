@@ -12,6 +12,7 @@ use super::{
 use crate::{
     AnomalyRevision, Output, Reading,
     alarm::Step,
+    feedback::SignalLabels,
     multivariate::{AssetFrame, FrameRow, Model, Settings as ModelSettings},
     settings::{AssetSettings, Settings},
 };
@@ -58,6 +59,13 @@ pub(crate) struct At<'a> {
     pub asset: &'a AssetSettings,
     /// Whether the machine's state lets a row of that time train and score.
     pub admits: &'a dyn Fn(i64) -> bool,
+    /// What operators said of every signal of the shard, by place.
+    pub told: &'a [Option<Box<SignalLabels>>],
+}
+
+/// What was said of the signal at a place.
+pub(super) fn labels_at(told: &[Option<Box<SignalLabels>>], place: u32) -> Option<&SignalLabels> {
+    told.get(place as usize).and_then(Option::as_deref)
 }
 
 impl AssetState {
@@ -104,9 +112,15 @@ impl AssetState {
         fitted
     }
 
+    /// Whether someone works on one of the signals.
+    fn in_maintenance(&self, time_us: i64, at: &At) -> bool {
+        let mut told = self.members.iter().filter_map(|member| labels_at(at.told, member.place));
+        told.any(|labels| labels.in_maintenance(time_us))
+    }
+
     /// Whether the row may train.
     fn judge(&mut self, row: &FrameRow, at: &At, output: &mut Output) -> bool {
-        let admitted = (at.admits)(row.time_us);
+        let admitted = (at.admits)(row.time_us) && !self.in_maintenance(row.time_us, at);
         let (Some(watch), Some(framing)) = (&mut self.watch, &self.framing) else { return admitted };
         if !admitted {
             watch.pass_over();
@@ -118,11 +132,14 @@ impl AssetState {
             settings: at.settings,
             repeat_us: at.settings.repeat_us.unwrap_or(framing.period_us * REPEAT_PERIODS),
             members: &self.members,
+            told: at.told,
+            period_us: framing.period_us,
         };
         let (healthy, step) = watch.judge(row, &cause);
         match step {
             Step::Quiet => {}
             Step::Suppressed => output.counters.suppressed += 1,
+            Step::Muted => output.counters.muted += 1,
             Step::Revised(revision) => log(*revision, output),
         }
         healthy

@@ -8,6 +8,7 @@ use crate::{
     Contribution, Detector,
     alarm::{Alarm, Context, Scored, Step},
     detect::{Fused, Verdict},
+    feedback::{SignalLabels, Told},
     multivariate::{Explanation, FrameRow, Model, Scorer},
     ring::{Ring, Slot},
     settings::Settings,
@@ -27,6 +28,9 @@ pub(crate) struct Cause<'a> {
     pub repeat_us: i64,
     /// Number and name of each column of the frame.
     pub members: &'a [super::Member],
+    /// What operators said of every signal of the shard, by place.
+    pub told: &'a [Option<Box<SignalLabels>>],
+    pub period_us: i64,
 }
 
 /// A model in force.
@@ -122,7 +126,10 @@ impl Watch {
     fn observe(&mut self, scored: &Scored, cause: &Cause) -> Step {
         let member = &cause.members[self.columns[self.reported]];
         let (sequence, position) = (cause.sequence, cause.position);
-        let at = Context { signal: member.id, name: &member.name, window: None, feature: None, sequence, position };
+        let labels = super::state::labels_at(cause.told, member.place);
+        let told = labels.map(|labels| Told { labels, interval_us: cause.period_us });
+        let (signal, name) = (member.id, &*member.name);
+        let at = Context { signal, name, window: None, feature: None, told, sequence, position };
         let mut step = self.alarm.observe(&at, scored, &self.ring, cause.settings, cause.repeat_us);
         if let Step::Revised(revision) = &mut step {
             revision.contributions = self.contributions.clone().into();

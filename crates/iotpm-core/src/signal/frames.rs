@@ -107,8 +107,13 @@ impl SignalState {
         vibration: &VibrationFeatures,
         run: &mut Run,
     ) -> f64 {
+        if run.in_maintenance(frame.start_us) {
+            run.output.counters.maintenance += 1;
+            return self.skip(frame.start_us);
+        }
         if !self.admits(frame.start_us, run.settings) {
-            return self.skip_transient(frame.start_us, run);
+            run.output.counters.transient += 1;
+            return self.skip(frame.start_us);
         }
         let at = context(self.id, &self.name, self.latest_window.as_ref(), run);
         let Some((frames, settings)) = self.frames.as_mut().zip(run.settings.frames.as_ref()) else { return 0.0 };
@@ -120,13 +125,13 @@ impl SignalState {
         }
         run.output.counters.scored += 1;
         run.output.counters.suppressed += score.suppressed;
+        run.output.counters.muted += score.muted;
         score.revisions.into_iter().for_each(|revision| self.log(revision, run));
         score.fused.verdict.score
     }
 
-    /// A frame taken in a state of the machine that neither trains nor is scored.
-    fn skip_transient(&mut self, start_us: i64, run: &mut Run) -> f64 {
-        run.output.counters.transient += 1;
+    /// A frame that neither trains nor is scored.
+    fn skip(&mut self, start_us: i64) -> f64 {
         if let Some(frames) = &mut self.frames {
             frames.skip(start_us);
         }

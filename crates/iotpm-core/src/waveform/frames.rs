@@ -40,6 +40,7 @@ pub(crate) struct FrameScore {
     pub feature: Option<FrameFeature>,
     pub revisions: Vec<AnomalyRevision>,
     pub suppressed: u64,
+    pub muted: u64,
 }
 
 impl Frames {
@@ -146,7 +147,7 @@ impl Frames {
         repeat_us: i64,
     ) -> FrameScore {
         let fused = Fused { verdict: Verdict::COLD, detector: None };
-        let mut score = FrameScore { fused, feature: None, revisions: Vec::new(), suppressed: 0 };
+        let mut score = FrameScore { fused, feature: None, revisions: Vec::new(), suppressed: 0, muted: 0 };
         for trend in &mut self.trends {
             let value = trend.feature.of(window, vibration);
             if value.is_finite() {
@@ -192,6 +193,7 @@ impl FrameScore {
         match step {
             Step::Quiet => {}
             Step::Suppressed => self.suppressed += 1,
+            Step::Muted => self.muted += 1,
             Step::Revised(revision) => self.revisions.push(*revision),
         }
     }
