@@ -146,7 +146,7 @@ fn what_cannot_be_used_is_a_dead_letter_with_its_reason() {
             ("iotpm.raw.s.a.t.u", r#"{"value":1}"#),
             ("iotpm.raw.s.%zz", r#"{"value":1}"#),
             ("iotpm.tick.1", ""),
-            ("iotpm.ctl.0.feedback", "{}"),
+            ("iotpm.ctl.0.opinion", "{}"),
             ("iotpm.ctl.0.configuration", r#"[{"windw_s":1}]"#),
             ("iotpm.ctl.0.configuration", r#"[{"window_s":-1}]"#),
             ("iotpm.raw.s.a.t", r#"{"value":1,"timestamp":"2999-01-01T00:00:00Z"}"#),
