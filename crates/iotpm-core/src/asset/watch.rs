@@ -16,6 +16,9 @@ use crate::{
 
 /// Rows whose crossings an anomaly may begin with.
 const RECENT_ROWS: usize = 16;
+/// Score below which later models learn a row. What is normal but rare lies just above 1.0 until it is learned, and would
+/// alarm for ever if rows had to be below; most faults are far above.
+const LEARNED_BELOW: f64 = 2.0;
 /// Signals that an anomaly names.
 const CONTRIBUTORS: usize = 5;
 
@@ -79,7 +82,7 @@ impl Watch {
         self.alarm.observe_unusable();
     }
 
-    /// Judges a row: whether it is healthy, and what became of it.
+    /// Judges a row: whether later models may learn it, and what became of it.
     pub fn judge(&mut self, row: &FrameRow, cause: &Cause) -> (bool, Step) {
         let values: Vec<f64> = self.columns.iter().map(|column| row.values[*column]).collect();
         // The row has as many values as the model columns, so that the other outcome is a score that is not known.
@@ -98,7 +101,7 @@ impl Watch {
         let step = self.observe(&scored, cause);
         let slot = Slot { time_us: row.time_us, value: scored.value, score: score as f32 };
         self.ring.push(slot, i64::MAX, RECENT_ROWS);
-        (score < 1.0 && !self.alarm.is_open(), step)
+        (score < LEARNED_BELOW, step)
     }
 
     /// Notes who contributes; what was expected of the signal that it is told of.
