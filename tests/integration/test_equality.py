@@ -167,7 +167,7 @@ def test_the_messages_have_everything_in_them(messages: list[Message], whole: di
     counters = run.counters()
     wanted = ["ticks", "controls", "duplicates", "source_duplicates", "late", "future", "non_finite", "idle", "windows"]
     assert [name for name in wanted if counters[name] == 0] == []
-    assert [table for table, found in whole.items() if found.rows == 0] == ["vibration", "waveforms"]
+    assert [table for table, found in whole.items() if found.rows == 0] == ["vibration", "waveforms", "feedback"]
     kinds = set(pl.DataFrame(output.anomalies)["kind"])
     assert {"limit", "gap"} <= kinds, kinds
     reasons = set(pl.DataFrame(output.dead_letters)["reason"])
