@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -34,6 +35,8 @@ IDLE_MESSAGES = 100
 """Lag below which a node has time for a checkpoint before it is due."""
 LAGGING_MESSAGES = 5_000
 """Lag from which a node counts as behind."""
+STATS_DELAY_S, STATS_LATE_S = 5.0, 60.0
+"""Time from a snapshot until the signals' statistics are written; how much later where a node is behind."""
 LAKE_LOOK_S = 2.0
 """Time between two looks for rows to move, when there were none."""
 LAKE_RETRY_S = 30.0
@@ -207,6 +210,7 @@ class Housekeeping:
         self.mover = LakeMover(lake, database.settings.lake_max_lag)
         self.retention = Retention(database, lake)
         self._next_retention = self._next_look = 0.0
+        self._stats_due = math.inf
         self._room = self._wal = 0
         self._disk: Disk = {}
         self.checkpoints = 0
@@ -214,13 +218,21 @@ class Housekeeping:
     def between_chunks(self, *, lag: int, snapshot_taken: bool) -> None:
         """Do what is due; `lag` is in messages."""
         if snapshot_taken:
-            self._writer.replace_signal_stats(self._plane.signal_stats())
+            self._stats_due = time.monotonic() + STATS_DELAY_S
+        self._write_stats_if_due(lag)
         self.mover.step(lag)
         self._enforce_retention()
         lagging = lag > LAGGING_MESSAGES
         if self._database.checkpoint_if_due(idle=lag < IDLE_MESSAGES, lagging=lagging):
             self.checkpoints += 1
             self._next_look = 0.0
+
+    def _write_stats_if_due(self, lag: int) -> None:
+        """Some time after a snapshot, for one pause at a time is enough; at the latest a minute later."""
+        late_s = time.monotonic() - self._stats_due
+        if late_s >= STATS_LATE_S or (late_s >= 0.0 and lag <= LAGGING_MESSAGES):
+            self._stats_due = math.inf
+            self._writer.replace_signal_stats(self._plane.signal_stats())
 
     def make_room(self) -> None:
         """A chunk was refused: see at once whether something may go."""
