@@ -21,8 +21,8 @@ use crate::{
 const AGE_PERIODS: i64 = 3;
 /// Lateness in periods at most.
 const LATENESS_PERIODS: i64 = 1_000;
-/// The model is fitted again after 2, 4 and 8 times the learning time, each time to rows of all that time, and then stays.
-const FITS: u8 = 4;
+/// The model is fitted again after 2 and 4 times the learning time, each time to rows of all that time, and then stays.
+const FITS: u8 = 3;
 /// Periods after an anomaly in which it is not raised again unless it is worse.
 const REPEAT_PERIODS: i64 = 32;
 /// Assets begin to be judged over this share of the learning time, so that they are not all fitted at once.
