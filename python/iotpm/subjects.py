@@ -28,6 +28,11 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RESERVED = frozenset({"raw", "anomaly", "tick", "ctl", "svc", "p", "feature", "dlq"})
 
 
+def asset_of_signal(signal: str) -> str:
+    """`site/asset` of a signal's full name."""
+    return signal.rsplit("/", 1)[0]
+
+
 def encode_token(text: str) -> str:
     """Percent-encode what NATS forbids in a token, and `%`.
 

@@ -14,22 +14,17 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 from tests.support.embedded import stored
-from tests.support.nodes import FOREVER, QUIET, configuration, elsewhere, running, wait_until
+from tests.support.equal import VIRTUAL, Publishing, digests_through_a_node
 from tests.support.plant import START_US, TEMPLATES, Plant
 
 from iotpm import _core, subjects
-from iotpm.broker import Broker
 from iotpm.engine import Engine
-from iotpm.node.service import Node
 from iotpm.replay import open_source, replay_engine
-from iotpm.store.database import Database
-from iotpm.store.digest import Digest, digests
+from iotpm.store.digest import Digest
 
 if TYPE_CHECKING:
     from iotpm._core import Output
 
-VIRTUAL = replace(subjects.live(), virtual_time=True)
-"""A live partition's names with virtual time: what an embedded engine understands too."""
 MESSAGE_US = 15_000
 TICK_EVERY = 67
 """Messages: about a second of stream time."""
@@ -134,20 +129,8 @@ def publish(url: str, messages: list[Message]) -> None:
 
 
 def node_digests(directory: Path, messages: list[Message], *, live: bool, **settings: Any) -> dict[str, Digest]:
-    """Through a broker, a node and its store: while the node runs, or from a stream that is filled already."""
-    with Broker(directory / "broker") as broker:
-        node = {"emit_scores": True, "source": "iotpm"} | settings
-        config = configuration(directory / "data", broker.url, TEMPLATES, node=node, store=dict(FOREVER))
-        if not live:
-            with running(Node(elsewhere(config, directory / "first"), names=VIRTUAL)):
-                publish(broker.url, messages)
-        service = Node(config, names=VIRTUAL, harness=None if live else QUIET)
-        with running(service):
-            if live:
-                publish(broker.url, messages)
-            wait_until(lambda: service.plane.stats()["committed_sequence"] == len(messages), "all is committed")
-        with Database.read_only(config.data_dir, config.store) as database:
-            return digests(database)
+    publishing = Publishing(len(messages), lambda url: publish(url, messages))
+    return digests_through_a_node(directory, publishing, TEMPLATES, live=live, **settings)
 
 
 @pytest.fixture(scope="module")

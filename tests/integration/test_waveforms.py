@@ -14,14 +14,12 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.support.embedded import stored
-from tests.support.nodes import FOREVER, QUIET, configuration, elsewhere, running, wait_until
+from tests.support.equal import VIRTUAL, Publishing, digests_through_a_node
 
 from iotpm import _core, frames, subjects
-from iotpm.broker import Broker
 from iotpm.client import connect
 from iotpm.config import Config
 from iotpm.engine import Engine
-from iotpm.node.service import Node
 from iotpm.replay import open_source, session
 from iotpm.simulate.waveform import BearingVibration, frame_messages
 from iotpm.store.database import Database
@@ -33,7 +31,6 @@ from iotpm.virtual import Messages
 if TYPE_CHECKING:
     from iotpm._core import Output
 
-VIRTUAL = replace(subjects.live(), virtual_time=True)
 START_US = 1_700_000_000_000_000
 FRAMES = 60
 TEMPLATES: list[dict[str, Any]] = [
@@ -108,20 +105,8 @@ def publish(url: str, messages: Messages) -> None:
 
 
 def node_digests(directory: Path, messages: Messages, *, live: bool, **settings: Any) -> dict[str, Digest]:
-    """Through a broker, a node and its store: while the node runs, or from a stream that is filled already."""
-    with Broker(directory / "broker") as broker:
-        node = {"emit_scores": True, "source": "iotpm"} | settings
-        config = configuration(directory / "data", broker.url, TEMPLATES, node=node, store=dict(FOREVER))
-        if not live:
-            with running(Node(elsewhere(config, directory / "first"), names=VIRTUAL)):
-                publish(broker.url, messages)
-        service = Node(config, names=VIRTUAL, harness=None if live else QUIET)
-        with running(service):
-            if live:
-                publish(broker.url, messages)
-            wait_until(lambda: service.plane.stats()["committed_sequence"] == len(messages), "all is committed")
-        with Database.read_only(config.data_dir, config.store) as database:
-            return digests(database)
+    publishing = Publishing(len(messages), lambda url: publish(url, messages))
+    return digests_through_a_node(directory, publishing, TEMPLATES, live=live, **settings)
 
 
 @pytest.fixture(scope="module")

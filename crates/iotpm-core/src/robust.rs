@@ -17,6 +17,9 @@ use crate::prefetch::prefetch;
 /// round it.
 pub const MODIFIED_Z_FACTOR: f64 = 0.6745;
 
+/// Deviation of a normal sample by its median absolute deviation.
+pub(crate) const MAD_TO_DEVIATION: f64 = 1.4826;
+
 /// Greatest magnitude that [`modified_z`] returns.
 pub const MODIFIED_Z_LIMIT: f64 = 1e6;
 

@@ -156,6 +156,7 @@ fn default_window_us(interval_us: i64) -> i64 {
     wanted_us.saturating_add(DEFAULT_GRID_US - 1) / DEFAULT_GRID_US * DEFAULT_GRID_US
 }
 
-fn microseconds(seconds: f64) -> i64 {
+/// Seconds of a template as whole microseconds.
+pub(crate) fn microseconds(seconds: f64) -> i64 {
     (seconds * 1e6).round() as i64
 }

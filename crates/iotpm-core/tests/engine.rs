@@ -1,12 +1,19 @@
 //! The engine as a specification: time rules, windows, anomalies, and results that do not depend on how messages are cut.
 
+#[path = "common/noise.rs"]
+mod noise;
+#[path = "common/sorted.rs"]
+mod sorted;
+
 use std::sync::Arc;
 
 use iotpm_core::{
     AnomalyKind, AnomalyState, Barrier, BarrierKind, Batch, CoreError, Detector, Engine, EngineOptions, NewSignal,
     Output, Quality, Reading, SampleScale, SignalId, Template, Templates, Waveform,
 };
+use noise::noise;
 use proptest::prelude::*;
+use sorted::sorted;
 
 const SECOND: i64 = 1_000_000;
 const START: i64 = 1_700_000_000 * SECOND;
@@ -59,14 +66,6 @@ fn new_signal(id: u32) -> NewSignal {
 
 fn reading(signal: u32, time_us: i64, value: f64, sequence: u64, stream_time_us: i64) -> Reading {
     Reading { signal: SignalId(signal), time_us, value, quality: Quality::Good, sequence, position: 0, stream_time_us }
-}
-
-/// Repeatable noise in -0.5..0.5.
-fn noise(i: i64) -> f64 {
-    let mut x = (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    x ^= x >> 29;
-    x = x.wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    ((x >> 11) as f64 / (1u64 << 53) as f64) - 0.5
 }
 
 fn warmed(template: Template, readings: i64) -> Plant {
@@ -363,17 +362,6 @@ fn cut(len: usize, cuts: &[usize]) -> Vec<std::ops::Range<usize>> {
     let mut at: Vec<usize> = cuts.iter().map(|c| c % (len + 1)).chain([0, len]).collect();
     at.sort_unstable();
     at.windows(2).map(|pair| pair[0]..pair[1]).collect()
-}
-
-/// Rows of one signal keep their order; signals are put in id order.
-fn sorted(mut output: Output) -> Output {
-    output.readings.sort_by_key(|r| r.signal);
-    output.late.sort_by_key(|r| r.row.signal);
-    output.rejected.sort_by_key(|r| r.signal);
-    output.scores.sort_by_key(|r| r.signal);
-    output.windows.sort_by_key(|r| r.signal);
-    output.anomalies.sort_by_key(|r| r.signal);
-    output
 }
 
 proptest! {

@@ -1,5 +1,8 @@
 //! What operators say of anomalies: repeats of a false one are muted, a true one is told, a withdrawn label leaves no trace.
 
+#[path = "common/noise.rs"]
+mod noise;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use iotpm_core::{
@@ -7,6 +10,7 @@ use iotpm_core::{
     LABELS_OF_ONE_MAX, Label, LabelRefused, Labels, Limits, NewSignal, Output, Quality, Reading, SignalId, Statement,
     Template, Templates,
 };
+use noise::noise;
 use proptest::prelude::*;
 
 const SECOND: i64 = 1_000_000;
@@ -15,14 +19,6 @@ const NAME: &str = "site/pump/flow";
 /// Readings before the first excursion, and between two.
 const QUIET: usize = 200;
 
-/// Repeatable noise in -0.5..0.5.
-fn noise(i: usize) -> f64 {
-    let mut x = (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    x ^= x >> 29;
-    x = x.wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    ((x >> 11) as f64 / (1u64 << 53) as f64) - 0.5
-}
-
 /// A reading a second around 20, with steps of (height, readings) in between.
 fn series(excursions: &[(f64, usize)]) -> Vec<f64> {
     let mut heights = vec![0.0; 2 * QUIET];
@@ -30,7 +26,7 @@ fn series(excursions: &[(f64, usize)]) -> Vec<f64> {
         heights.extend(std::iter::repeat_n(*height, *readings));
         heights.extend(std::iter::repeat_n(0.0, QUIET));
     }
-    heights.iter().enumerate().map(|(i, height)| 20.0 + noise(i) + height).collect()
+    (0..).zip(heights).map(|(i, height)| 20.0 + noise(i) + height).collect()
 }
 
 fn template() -> Template {

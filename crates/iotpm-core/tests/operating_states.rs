@@ -1,12 +1,19 @@
 //! Operating states as a specification: which readings train and score, and that results depend on the messages alone.
 
+#[path = "common/noise.rs"]
+mod noise;
+#[path = "common/sorted.rs"]
+mod sorted;
+
 use std::sync::Arc;
 
 use iotpm_core::{
     AnomalyState, Barrier, BarrierKind, Batch, Engine, EngineOptions, NewSignal, OperatingState, Output, Quality,
     Reading, SignalId, StateTemplate, Template, Templates,
 };
+use noise::noise;
 use proptest::prelude::*;
+use sorted::sorted;
 
 const SECOND: i64 = 1_000_000;
 const START: i64 = 1_700_000_000 * SECOND;
@@ -41,13 +48,6 @@ fn reading(signal: u32, second: i64, value: f64, sequence: u64, position: u32) -
     let time_us = START + second * SECOND;
     let stream_time_us = START + sequence as i64 * SECOND;
     Reading { signal: SignalId(signal), time_us, value, quality: Quality::Good, sequence, position, stream_time_us }
-}
-
-fn noise(i: i64) -> f64 {
-    let mut x = (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    x ^= x >> 29;
-    x = x.wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    ((x >> 11) as f64 / (1u64 << 53) as f64) - 0.5
 }
 
 /// Speed over 900 s: runs, coasts down, stands, runs up, runs; then at 70 %, and back.
@@ -272,14 +272,8 @@ fn run_cut(messages: &[(i64, Message)], cuts: &[usize], through_snapshots: bool)
             running.restore(stored).expect("decodes");
         }
     }
-    output.readings.sort_by_key(|r| r.signal);
-    output.late.sort_by_key(|r| r.row.signal);
-    output.rejected.sort_by_key(|r| r.signal);
-    output.scores.sort_by_key(|r| r.signal);
-    output.windows.sort_by_key(|r| r.signal);
-    output.anomalies.sort_by_key(|r| r.signal);
     // NaN is not equal to itself, so rows are compared as text.
-    format!("{output:?}")
+    format!("{:?}", sorted(output))
 }
 
 fn timed(steps: Vec<(i64, Message)>) -> Vec<(i64, Message)> {

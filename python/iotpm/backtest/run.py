@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import InputError
+from ..subjects import asset_of_signal
 from .history import Piece, Told, asset_of
 from .pool import Advance, run_all
 
@@ -199,7 +200,7 @@ class _KeyRun:
 
 def _see(piece: Piece, assets: dict[str, Seen]) -> None:
     """Counts the readings of each asset among the piece's signals."""
-    names = [name.rsplit("/", 1)[0] for name in piece.names]
+    names = [asset_of_signal(name) for name in piece.names]
     if len(set(names)) == 1:
         low, high = int(piece.times_us.min()), int(piece.times_us.max())
         assets.setdefault(names[0], Seen()).add(len(piece), low, high)

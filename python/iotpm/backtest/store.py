@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import InputError
+from ..subjects import asset_of_signal
 from .history import Piece, Portion, Span
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class StoredSignal:
     @property
     def asset(self) -> str:
         """`site/asset`."""
-        return self.name.rsplit("/", 1)[0]
+        return asset_of_signal(self.name)
 
 
 @dataclass(frozen=True, slots=True)

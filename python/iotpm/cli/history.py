@@ -16,6 +16,7 @@ from iotpm.cli.options import time_us
 if TYPE_CHECKING:
     from iotpm.backtest import History, Span
     from iotpm.config import Config
+    from iotpm.replay import Source
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -88,13 +89,15 @@ def opened(told: dict[str, Any], configurations: list[Config]) -> Iterator[tuple
     yield FileHistory(open_files(path, told), span, idle_timeout_s), span
 
 
-def open_files(path: Path, told: dict[str, Any]) -> Any:
-    """The files as a source. Raises SourceError for what cannot be read."""
+def open_files(path: Path, told: dict[str, Any], start_us: int | None = None) -> Source:
+    """The files as a source, rows without times from `start_us` on. Raises SourceError for what cannot be read."""
     from iotpm.replay import open_source
 
     separator = "\t" if told["separator"] in ("tab", "\\t") else told["separator"]
     chosen = {key: told[key] for key in _KEYS}
-    return open_source(path, separator=separator, value_columns=told["value_columns"] or None, **chosen)
+    return open_source(
+        path, separator=separator, value_columns=told["value_columns"] or None, start_us=start_us, **chosen
+    )
 
 
 def workers_for(history: History) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from iotpm.cli.history import open_files
 from iotpm.cli.options import moment, time_us, with_duration, with_times
 from iotpm.cli.output import errors_end_the_command, json_option, print_json, print_rows, show
 
@@ -92,7 +93,7 @@ def command(path: Path | None, anomaly_id: str | None, **told: Any) -> None:
     if path is None:
         raise click.UsageError("Missing argument FILE|DIR (or --anomaly ID)")
     told |= {"start_us": _moment_us(told["start"], "--from"), "name": _name(told["name"], path)}
-    source = _open(path, told)
+    source = open_files(path, told, _moment_us(told["start_time"], "--start-time"))
     config, speed = _config(told["config_path"]), _speed(told["speed"])
     with _interrupted_quietly(), _progress() as progress:
         summary = _checked(source, progress)
@@ -139,18 +140,6 @@ def _tell(found: Reproduction) -> None:
     rows = [asdict(one) for one in found.differences]
     click.echo(f"not equal: {_count(len(rows), 'difference')}")
     print_rows(rows, ("revision", "column", "stored", "computed"), as_json=False, empty="")
-
-
-def _open(path: Path, told: dict[str, Any]) -> Source:
-    from iotpm.replay import open_source
-
-    keys = ("time_column", "time_format", "signal_column", "rate_hz", "exclude", "site", "asset", "encoding",
-            "frame_s", "unit")  # fmt: skip
-    separator = "\t" if told["separator"] in ("tab", "\\t") else told["separator"]
-    start_us = _moment_us(told["start_time"], "--start-time")
-    values = told["value_columns"] or None
-    chosen = {key: told[key] for key in keys}
-    return open_source(path, separator=separator, value_columns=values, start_us=start_us, **chosen)
 
 
 def _moment_us(text: str | None, option: str) -> int | None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from iotpm.evaluate.report import Cell, Options, Report
 from iotpm.evaluate.report import Table as Lines
 from iotpm.evaluate.simulated import DAY_S, INTERVAL_S, LEARNING_DAYS, SEED, WEEK_S, anomalies, batch_sizes
-from iotpm.simulate.faults import asset_of
+from iotpm.subjects import asset_of_signal
 
 LAYOUT = "  nothing: the data are simulated"
 
@@ -115,6 +115,6 @@ def simulate(batch: Batch) -> Told:
     learnt_us, intervals = plant.start_us + int(LEARNING_DAYS * DAY_S * 1e6), round(batch.weeks * WEEK_S / INTERVAL_S)
     for begun in anomalies(plant, engine, intervals):
         later = begun.time_us >= learnt_us
-        counts[int(later), position[asset_of(begun.signal)]] += 1
+        counts[int(later), position[asset_of_signal(begun.signal)]] += 1
         kinds[f"{begun.detector}, {begun.kind}"] += int(later)
     return Told(counts[0], counts[1], +kinds, intervals * len(plant.names))

@@ -14,8 +14,9 @@ from pathlib import Path
 from iotpm.evaluate.report import Cell, Options, Report
 from iotpm.evaluate.report import Table as Lines
 from iotpm.evaluate.simulated import DAY_S, INTERVAL_S, LEARNING_DAYS, SEED, Begun, anomalies, batch_sizes
-from iotpm.simulate.faults import Fault, FaultSchedule, asset_of
+from iotpm.simulate.faults import Fault, FaultSchedule
 from iotpm.simulate.score import Alarm, HitRule, Score, score_run
+from iotpm.subjects import asset_of_signal
 
 LAYOUT = "  nothing: the data are simulated"
 
@@ -114,7 +115,7 @@ def _judged(score: Score, named: list[bool | None]) -> Judged:
 
 def _names(begun: Begun, faults: list[Fault], rule: HitRule) -> bool | None:
     """Whether a signal of the fault it touches is among the first contributors; None where it touches none."""
-    asset = asset_of(begun.signal)
+    asset = asset_of_signal(begun.signal)
     near = [f for f in faults if f.asset == asset and f.start_us <= begun.time_us <= rule.last_us(f)]
     if not near:
         return None

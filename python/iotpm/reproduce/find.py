@@ -12,14 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from iotpm.client import Row, Source
+    from iotpm.client import Row
     from iotpm.node.nodefile import NodeFile
     from iotpm.store.database import Cursor, Database
     from iotpm.store.progress import Position
     from iotpm.store.snapshots import Snapshot
-
-
-ID_MIN = 4
 
 
 class CannotReproduce(IotpmError):  # noqa: N818 - names the finding, as the whole tree does
@@ -80,10 +77,11 @@ def facts(data_dir: Path, anomaly_id: str) -> Facts:
         StoreError, BrokerError: the data directory cannot be asked.
     """
     from iotpm.client import connect
+    from iotpm.explain import find
     from iotpm.node.nodefile import NodeFile
 
     with connect(data_dir) as source:
-        anomaly = _anomaly(source, anomaly_id)
+        anomaly = find(source, anomaly_id)
         revisions = [row for row in source.revisions(0, signal=anomaly["name"])[0] if row["id"] == anomaly["id"]]
         status, running = source.status(), source.running
     if not revisions:
@@ -99,16 +97,6 @@ def facts(data_dir: Path, anomaly_id: str) -> Facts:
         )
     where = (str(status["stream"]), str(status["partition"]))
     return Facts(data_dir, revisions, snapshot, None, None, None, *where, None, node)
-
-
-def _anomaly(source: Source, anomaly_id: str) -> Row:
-    if len(anomaly_id) < ID_MIN:
-        raise InputError(f"anomaly {anomaly_id!r}: give at least {ID_MIN} letters of its id (`iotpm anomalies`)")
-    found = [row for row in source.anomalies() if str(row["id"]).startswith(anomaly_id.lower())]
-    if len(found) != 1:
-        problem = "no anomaly has this id" if not found else f"{len(found)} anomalies begin so"
-        raise InputError(f"anomaly {anomaly_id!r}: {problem}; `iotpm anomalies` lists them")
-    return found[0]
 
 
 def _of_files(data_dir: Path, revisions: list[Row]) -> Facts:

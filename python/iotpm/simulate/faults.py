@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from ..subjects import asset_of_signal
 from .noise import generator_of
 
 if TYPE_CHECKING:
@@ -40,12 +41,7 @@ class Fault:
     @property
     def asset(self) -> str:
         """`site/asset`."""
-        return asset_of(self.signal)
-
-
-def asset_of(signal: str) -> str:
-    """`site/asset` of a full signal name."""
-    return signal.rsplit("/", 1)[0]
+        return asset_of_signal(self.signal)
 
 
 @dataclass(frozen=True, slots=True)

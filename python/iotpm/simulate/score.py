@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from .faults import FAULT_KINDS, Fault, asset_of
+from ..subjects import asset_of_signal
+from .faults import FAULT_KINDS, Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class _Index:
         self._starts = {asset: [f.start_us for f in list_] for asset, list_ in self._faults.items()}
 
     def touched(self, alarm: Alarm) -> list[Fault]:
-        asset = asset_of(alarm.signal)
+        asset = asset_of_signal(alarm.signal)
         begun = bisect_right(self._starts.get(asset, []), alarm.time_us)
         return [f for f in self._faults.get(asset, [])[:begun] if alarm.time_us <= self._rule.last_us(f)]
 
@@ -216,5 +217,5 @@ def score_run(
     """Judges the alarms from `start_us` (the end of the pre-roll) on, beside the control of as many random ones."""
     judged = [alarm for alarm in alarms if alarm.time_us >= start_us]
     recall, precision = random_control(faults, signals, len(judged), start_us, end_us, rule, seed)
-    asset_hours = len({asset_of(signal) for signal in signals}) * max(0, end_us - start_us) / 3.6e9
+    asset_hours = len({asset_of_signal(signal) for signal in signals}) * max(0, end_us - start_us) / 3.6e9
     return Score(judge(faults, judged, end_us, rule), len(judged), recall, precision, asset_hours)

@@ -16,6 +16,7 @@ from ..backtest.judge import WEEK_US, Rate, rate
 from ..calibration import Calibration
 from ..config import Config, Template
 from ..errors import InputError
+from ..subjects import asset_of_signal
 from .options import UNCHANGED, Option, complete, fragment, ladder, template_of
 from .scores import RUN_READINGS, TUNABLE, greatest_scores, joined
 
@@ -163,7 +164,7 @@ def _calibrated(
     for place, budget in budgets.items():
         own = [runs for name, runs in scores.items() if places[name] == place]
         healthy = joined(own, RUNS_OF_A_TEMPLATE)
-        assets = len({name.rsplit("/", 1)[0] for name in scores if places[name] == place})
+        assets = len({asset_of_signal(name) for name in scores if places[name] == place})
         try:
             tail = Calibration.fit(healthy, tail_share=TAIL_SHARE, run_gap=1)
         except InputError:

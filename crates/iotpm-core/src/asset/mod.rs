@@ -129,13 +129,13 @@ impl Assets {
 
     /// Takes a usable reading, in the order of the messages.
     pub fn take(&mut self, (place, name): (u32, &Arc<str>), reading: &Reading, of: &SettingsOf, output: &mut Output) {
-        let Home { asset, column, tells_state } = self.homes[place as usize];
-        let Some(asset) = self.list.get_mut(asset as usize) else { return };
+        let Home { asset: number, column, tells_state } = self.homes[place as usize];
+        let Some(asset) = self.list.get_mut(number as usize) else { return };
         if tells_state {
             asset.learn_state(reading, of.at(place));
         }
         let column = if column == NONE {
-            let member = Member { id: reading.signal, name: Arc::clone(name), place };
+            let member = || Member { id: reading.signal, name: Arc::clone(name), place };
             let Some(column) = asset.state.join(member) else { return };
             self.homes[place as usize].column = column;
             column
@@ -145,7 +145,7 @@ impl Assets {
         let act =
             |state: &mut AssetState, at: &At, output: &mut Output| state.take(column as usize, reading, at, output);
         if asset.act(of, (reading.sequence, reading.position), output, act) {
-            self.publish(place);
+            self.announce(number as usize);
         }
     }
 
@@ -157,10 +157,6 @@ impl Assets {
                 self.announce(number);
             }
         }
-    }
-
-    fn publish(&mut self, place: u32) {
-        self.announce(self.homes[place as usize].asset as usize);
     }
 
     /// Tells the signals of an asset from when on it judges them.

@@ -71,11 +71,11 @@ pub(super) fn labels_at(told: &[Option<Box<SignalLabels>>], place: u32) -> Optio
 impl AssetState {
     /// Gives a signal that appears a column. What was collected without it is dropped, unless a model is in force: then
     /// the signal stays outside of it, and its own detectors go on speaking for it.
-    pub fn join(&mut self, member: Member) -> Option<u32> {
+    pub fn join(&mut self, member: impl FnOnce() -> Member) -> Option<u32> {
         if self.watch.is_some() {
             return None;
         }
-        self.members.push(member);
+        self.members.push(member());
         (self.timing, self.framing) = (Timing::default(), None);
         Some(self.members.len() as u32 - 1)
     }

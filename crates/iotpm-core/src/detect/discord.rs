@@ -132,14 +132,7 @@ impl SeriesDetector for Discord {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn noise(i: usize) -> f64 {
-        let mut x = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        x ^= x >> 29;
-        x = x.wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        (x >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
-    }
+    use super::{super::usual::noise, *};
 
     fn distances(values: &[f64]) -> Vec<f64> {
         let mut discord = Discord::default();

@@ -6,7 +6,7 @@ use super::{
     Resolution,
     series::{Explanation, SeriesDetector},
 };
-use crate::robust::RollingWindow;
+use crate::robust::{MAD_TO_DEVIATION, RollingWindow};
 
 /// Readings of the new level.
 const RECENT: usize = 32;
@@ -14,8 +14,6 @@ const RECENT: usize = 32;
 const REFERENCE: usize = 256;
 /// Deviations between the medians at the boundary.
 const BOUNDARY: f64 = 5.0;
-/// Deviation of a normal sample by its median absolute deviation.
-const MAD_TO_DEVIATION: f64 = 1.4826;
 
 /// Score = |median of the last 32 - median of the 256 before| / (5 x deviation), deviation = 1.4826 times the greater MAD of the
 /// two, at least the sensor's smallest step. A single outlier moves neither median; a slope as steep as its own scatter

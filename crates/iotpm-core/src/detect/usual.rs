@@ -2,14 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::robust::RollingWindow;
+use crate::robust::{MAD_TO_DEVIATION, RollingWindow};
 
 /// Measures that the usual one is taken from.
 const MEASURES: usize = 512;
 /// Deviations at the boundary.
 const BOUNDARY: f64 = 5.0;
-/// Deviation of a normal sample by its median absolute deviation.
-const MAD_TO_DEVIATION: f64 = 1.4826;
 
 /// Score = (measure - median) / (5 x deviation) of the last 512 measures, deviation = 1.4826 MAD, at least `deviation_min`;
 /// 0 until there are so many.
@@ -39,4 +37,13 @@ impl Usual {
     pub fn heap_bytes() -> usize {
         2 * 8 * MEASURES
     }
+}
+
+/// Repeatable noise in -0.5..0.5, for tests.
+#[cfg(test)]
+pub(super) fn noise(i: usize) -> f64 {
+    let mut x = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    x ^= x >> 29;
+    x = x.wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    (x >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
 }

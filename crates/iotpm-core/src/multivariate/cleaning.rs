@@ -10,7 +10,7 @@ use super::{
     training::Training,
     var_residual::VarModel,
 };
-use crate::Result;
+use crate::{Result, robust::MAD_TO_DEVIATION};
 
 /// A residual is far when the logarithm of its size is this many robust deviations above the middle.
 const FAR_DEVIATIONS: f64 = 6.0;
@@ -19,7 +19,6 @@ const DROPPED_SHARE_MAX: f64 = 0.1;
 const EPISODES_MAX: usize = 10;
 /// Far rows this near to one another are one episode, and as many rows after each are dropped with it.
 const AFTER: usize = 2;
-const MAD_TO_DEVIATION: f64 = 1.4826;
 
 /// Takes the rows in the far tail of the residuals, and the two after each, out of `present`; how many it took.
 pub(crate) fn clean(rows: &Matrix, present: &mut [bool], settings: &Settings) -> Result<usize> {

@@ -30,7 +30,7 @@ use tracker::Tracker;
 
 use crate::{
     detect::{BasicDetectors, Learned},
-    settings::Settings,
+    settings::{Settings, microseconds},
 };
 
 /// What a machine does.
@@ -218,8 +218,4 @@ pub(crate) struct Conditions {
 
 impl Conditions {
     pub const UNKNOWN: Self = Self { state: None, speed: f64::NAN, load: f64::NAN };
-}
-
-fn microseconds(seconds: f64) -> i64 {
-    (seconds * 1e6).round() as i64
 }
