@@ -1,9 +1,9 @@
 //! Detectors of one signal: cost of one reading, on a state that has seen ten thousand.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use iotpm_core::detect::{SERIES_DETECTORS, SeriesScorer, WARM_UP_READINGS, Zone};
+use iotpm_core::detect::{SERIES_DETECTORS, SeriesScorer, WARM_UP_READINGS};
 
 const INTERVAL_US: i64 = 10_000_000;
 const SEEN: usize = 10_000;
@@ -32,7 +32,7 @@ fn detectors(criterion: &mut Criterion) {
         ("default_without_shape", vec!["novelty", "day", "frozen_baseline"]),
     ];
     for (label, names) in sets.into_iter().chain(alone) {
-        let mut scorer = SeriesScorer::new(&names, WARM_UP_READINGS, &Zone::default()).expect("known names");
+        let mut scorer = SeriesScorer::new(&names, WARM_UP_READINGS, &Arc::default()).expect("known names");
         for (i, value) in values[..SEEN].iter().enumerate() {
             scorer.update(i as i64 * INTERVAL_US, *value);
         }

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from iotpm import _core
+from iotpm import _core, zones
 from iotpm.errors import InputError
 from iotpm.multivariate import Explanation, Multivariate
 
@@ -37,7 +34,6 @@ DEFAULT_DETECTORS: Final = ("novelty", "resonance", "day", "frozen_baseline")
 WARM_UP_READINGS: Final = 750
 """Readings at the start of a series that score 0, unless told otherwise."""
 _NEEDS_TIME: Final = ("day", "seasonal", "frozen_baseline")
-_ZONE_YEARS: Final = (1970, 2100)
 
 
 def modified_z(x: ArrayLike, window: int = 100, boundary: float = 3.5, resolution: float = 0.0) -> NDArray[np.float64]:
@@ -214,37 +210,13 @@ def ranking_level(scores: ArrayLike) -> NDArray[np.float64]:
     return _core.ranking_level(np.asarray(scores, dtype=np.float64))
 
 
-@lru_cache(maxsize=64)
 def zone_changes(zone: str | None) -> tuple[tuple[int, int], ...]:
     """Offsets of a time zone from UTC as the core wants them: (first second UTC, seconds east), 1970 to 2100.
 
     Raises:
         InputError: a name that is not in the database of time zones.
     """
-    if zone is None:
-        return ()
     try:
-        info = ZoneInfo(zone)
-    except (KeyError, ValueError, OSError) as error:
-        raise InputError(f"zone = {zone!r}: must be an IANA name such as Europe/Berlin") from error
-    first, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in _ZONE_YEARS)
-    week_s = int(timedelta(days=7).total_seconds())
-    changes = [(first, _offset_s(info, first))]
-    for second in range(first + week_s, end, week_s):
-        if _offset_s(info, second) != changes[-1][1]:
-            changes.append(_change(info, second - week_s, second))
-    return tuple(changes)
-
-
-def _offset_s(zone: ZoneInfo, second: int) -> int:
-    offset = datetime.fromtimestamp(second, zone).utcoffset()
-    return 0 if offset is None else int(offset.total_seconds())
-
-
-def _change(zone: ZoneInfo, before: int, after: int) -> tuple[int, int]:
-    """The second at which the offset of `before` ends, and the offset then: no zone changes twice in a week."""
-    old = _offset_s(zone, before)
-    while after - before > 1:
-        middle = (before + after) // 2
-        before, after = (middle, after) if _offset_s(zone, middle) == old else (before, middle)
-    return after, _offset_s(zone, after)
+        return () if zone is None else zones.changes(zone)
+    except zones.UnknownZoneError as unknown:
+        raise InputError(f"zone = {zone!r}: {unknown}") from unknown

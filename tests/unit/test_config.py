@@ -168,3 +168,67 @@ def test_no_text_breaks_the_reader(text: str) -> None:
         path.write_text(text, newline="")
         with contextlib.suppress(ConfigError):
             assert isinstance(Config.load(path, environ={}, dotenv=None), Config)
+
+
+CALENDAR = """\
+[calendar]
+timezone = "Europe/Berlin"
+shifts = ["06:00", "14:00", "22:00"]
+holidays = [2026-12-25, "2027-01-01"]
+[[template]]
+match = "osaka/*"
+calendar = { timezone = "Asia/Tokyo", working_days = ["mon", "tue", "wed", "thu", "fri", "sat"] }
+[[template]]
+match = "here/*"
+"""
+
+
+def test_a_templates_calendar_is_the_sites_but_for_what_it_says_itself(tmp_path: Path) -> None:
+    templates = json.loads(load(tmp_path, CALENDAR).templates_json())
+    assert [t["match"] for t in templates] == ["osaka/*", "here/*", "*"], "all other signals follow the site"
+    osaka, here, others = (t["calendar"] for t in templates)
+    assert (osaka["timezone"], osaka["shifts"]) == ("Asia/Tokyo", ["06:00", "14:00", "22:00"])
+    assert osaka["offsets_s"] == [[946_684_800, 9 * 3600]], "no summer time"
+    assert osaka["working_days"][-1] == "sat"
+    assert here == others
+    assert here["holidays"] == ["2026-12-25", "2027-01-01"]
+    assert [1_774_746_000, 7200] in here["offsets_s"], "2026-03-29 01:00 UTC"
+
+
+def test_without_a_calendar_the_templates_are_as_they_are(tmp_path: Path) -> None:
+    assert json.loads(load(tmp_path, '[[template]]\nmatch = "a/*"\n').templates_json())[0]["calendar"] == {
+        "timezone": None,
+        "shifts": None,
+        "working_days": None,
+        "holidays": None,
+        "offsets_s": None,
+    }
+
+
+def test_offsets_of_ones_own_need_no_database(tmp_path: Path) -> None:
+    config = load(tmp_path, '[calendar]\ntimezone = "Ship/Aurora"\noffsets_s = [[0, 7200]]\n')
+    assert json.loads(config.templates_json())[0]["calendar"]["offsets_s"] == [[0, 7200]]
+
+
+def test_mistakes_in_a_calendar_are_named_with_the_way_out(tmp_path: Path) -> None:
+    text = """\
+[calendar]
+timezone = "Europe/Berln"
+shifts = ["14:00", "06:00"]
+[[template]]
+calendar = { timezone = "Tokyo" }
+"""
+    assert mistakes(tmp_path, text) == [
+        'plant.toml:2: calendar.timezone = "Europe/Berln": must be an IANA name such as Europe/Berlin; '
+        "did you mean 'Europe/Berlin'?",
+        "plant.toml:3: calendar.shifts = ['14:00', '06:00']: must ascend: a day begins with its first shift",
+        'plant.toml:5: template[0].calendar.timezone = "Tokyo": must be an IANA name such as Europe/Berlin; '
+        "did you mean 'Asia/Tokyo'?",
+    ]
+    text = '[calendar]\nshifts = ["6:00"]\nworking_days = ["monday"]\nholidays = ["tomorrow"]\n'
+    assert mistakes(tmp_path, text) == [
+        "plant.toml:2: calendar.shifts = ['6:00']: must be a list, each item a time of day such as \"06:00\"",
+        "plant.toml:3: calendar.working_days = ['monday']: must be a list, each item one of "
+        '"fri", "mon", "sat", "sun", "thu", "tue", "wed"',
+        "plant.toml:4: calendar.holidays = ['tomorrow']: must be a list, each item a date such as 2026-12-25",
+    ]

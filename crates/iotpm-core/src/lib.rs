@@ -16,6 +16,7 @@ mod alarm;
 mod anomaly;
 mod asset;
 mod batch;
+mod calendar;
 pub mod calibration;
 pub mod detect;
 mod engine;
@@ -43,6 +44,7 @@ mod window;
 
 pub use anomaly::{AnomalyKind, AnomalyRevision, AnomalyState, Contribution, Detector, Maturity, Severity};
 pub use batch::{Barrier, BarrierKind, Batch, NewSignal};
+pub use calendar::{Calendar, CalendarTemplate};
 pub use engine::{Engine, EngineOptions, SignalSnapshot, SignalStats};
 pub use error::{CoreError, Result};
 pub use feedback::{

@@ -1,7 +1,10 @@
 //! A template resolved to the numbers the hot path needs.
 
+use std::sync::Arc;
+
 use crate::{
     Limits, Quality, Template,
+    calendar::Calendar,
     detect::{EmaWeights, SERIES_DETECTORS, SeriesScorer},
     operating::StateSettings,
     waveform::FrameSettings,
@@ -58,6 +61,8 @@ pub(crate) struct Settings {
     pub state: Option<Box<StateSettings>>,
     /// Detectors that run beside the set `basic`, in order of fusion.
     pub series: Vec<&'static str>,
+    /// What the hours of the day and the days of the week are.
+    pub calendar: Arc<Calendar>,
     /// Where the asset's signals are judged together.
     pub asset: Option<AssetSettings>,
     /// These settings for a bin of speed that is not known well yet: detectors learn there, and only rules alarm.
@@ -95,6 +100,7 @@ impl Settings {
             frames: None,
             state: None,
             series: SERIES_DETECTORS.iter().copied().filter(|name| adds(name)).collect(),
+            calendar: Arc::new(Calendar::of(&t.calendar)),
             asset: (t.detectors.is_none() || listed("default") || listed("asset_model")).then(|| AssetSettings::of(t)),
             learning: None,
         };

@@ -13,7 +13,7 @@ use crate::{
     Rejected, ScoreRow, SignalId, WindowRow,
     alarm::{Alarm, Context, LatestWindow, Scored, Step},
     asset::asset_of,
-    detect::{BasicDetectors, Judged, SeriesScorer, WARM_UP_READINGS, Zone},
+    detect::{BasicDetectors, Judged, SeriesScorer, WARM_UP_READINGS},
     features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
     feedback::Told,
     operating::{Conditions, Fact, Operating, Role},
@@ -323,11 +323,15 @@ impl SignalState {
         self.operating = settings.state.is_some().then(|| Box::new(Operating::of(follows)));
     }
 
-    /// Other detectors beside the set `basic` begin anew; the same ones keep what they learned.
+    /// Other detectors beside the set `basic` begin anew, and those that learn by the calendar if it is another; the same ones
+    /// keep what they learned.
     pub fn fit_series(&mut self, settings: &Settings) {
         let current = self.series.iter().flat_map(|series| series.names());
         if !current.eq(settings.series.iter().copied()) {
             self.series = series_of(settings);
+        }
+        if let Some(series) = &mut self.series {
+            series.follow(&settings.calendar);
         }
     }
 
@@ -544,9 +548,9 @@ impl SignalState {
     }
 }
 
-/// The detectors that the template adds to the set `basic`; their days are UTC.
+/// The detectors that the template adds to the set `basic`.
 fn series_of(settings: &Settings) -> Option<Box<SeriesScorer>> {
-    let scorer = SeriesScorer::new(&settings.series, WARM_UP_READINGS, &Zone::default());
+    let scorer = SeriesScorer::new(&settings.series, WARM_UP_READINGS, &settings.calendar);
     scorer.ok().filter(|_| !settings.series.is_empty()).map(Box::new)
 }
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CoreError, Machine, Result, StateTemplate, WaveformTemplate, detect::SERIES_DETECTORS, machine, operating, waveform,
+    CalendarTemplate, CoreError, Machine, Result, StateTemplate, WaveformTemplate, calendar, detect::SERIES_DETECTORS,
+    machine, operating, waveform,
 };
 
 /// Limits in the template's unit; each is optional.
@@ -95,6 +96,8 @@ pub struct Template {
     pub waveform: WaveformTemplate,
     /// How the machine's operating state is told, and in which states readings train and score.
     pub state: StateTemplate,
+    /// Time zone, shifts and days of work, for detectors that learn what is usual at an hour.
+    pub calendar: CalendarTemplate,
     /// The machine behind these signals.
     pub machine: Machine,
     /// What an anomaly of these signals hints at: a failure mode of ISO 14224, such as `VIB` or `OHE`.
@@ -134,6 +137,7 @@ impl Default for Template {
             max_ring: 8192,
             waveform: WaveformTemplate::default(),
             state: StateTemplate::default(),
+            calendar: CalendarTemplate::default(),
             machine: Machine::default(),
             failure_mode: None,
         }
@@ -215,6 +219,7 @@ fn check(template: &Template) -> Result<()> {
     waveform::check(t)?;
     operating::check(t, &t.state)?;
     machine::check(t, &t.machine)?;
+    calendar::check(t)?;
     let code = t.failure_mode.as_deref();
     require(t, "failure_mode", code, code.is_none_or(is_code), "a code of 2 to 8 capital letters, such as VIB")?;
     let unknown = t.detectors.iter().flatten().find(|name| !is_detector(name));

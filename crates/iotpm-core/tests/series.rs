@@ -1,7 +1,9 @@
 //! Detectors of one signal: what they find, what they leave alone, and what must not change their scores.
 
+use std::sync::Arc;
+
 use iotpm_core::{
-    Maturity,
+    Calendar, Maturity,
     detect::{RankingLevel, RecordFilter, SERIES_DETECTORS, SeriesScorer, Zone},
 };
 use proptest::prelude::*;
@@ -10,7 +12,8 @@ const MINUTE_US: i64 = 60_000_000;
 const HOUR_US: i64 = 60 * MINUTE_US;
 const DAY_US: i64 = 24 * HOUR_US;
 /// Monday 2024-03-04 00:00 UTC.
-const MONDAY_US: i64 = 1_709_510_400_000_000;
+const MONDAY_US: i64 = MONDAY_S * 1_000_000;
+const MONDAY_S: i64 = 1_709_510_400;
 
 fn noise(i: usize) -> f64 {
     let mixed = (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -19,7 +22,7 @@ fn noise(i: usize) -> f64 {
 }
 
 fn scorer(names: &[&str], warm_up: usize) -> SeriesScorer {
-    SeriesScorer::new(names, warm_up, &Zone::default()).expect("known names")
+    SeriesScorer::new(names, warm_up, &Arc::default()).expect("known names")
 }
 
 /// Scores of readings five minutes apart.
@@ -124,13 +127,14 @@ fn berlin() -> Zone {
     Zone::new(vec![(0, 3600), (1_711_846_800, 7200), (1_729_990_800, 3600)]).expect("rising")
 }
 
-/// A plant that works from 6 to 22 by the clock on the wall, watched from 20 days before the night to 8 after it.
-fn working_hours(night_s: i64, zone: &Zone, name: &str) -> f64 {
-    let mut scorer = SeriesScorer::new(&[name], 750, zone).expect("known");
+/// A plant that works from 6 to 22 by its own clock, watched from 20 days before the night to 8 after it by another clock;
+/// the greatest score from the night on.
+fn working_hours(night_s: i64, own: &Zone, watched: &Arc<Calendar>, name: &str) -> f64 {
+    let mut scorer = SeriesScorer::new(&[name], 750, watched).expect("known");
     let (from_us, to_us) = (night_s * 1_000_000 - 20 * DAY_US, night_s * 1_000_000 + 8 * DAY_US);
     let mut most: f64 = 0.0;
     for (i, time_us) in (from_us..to_us).step_by((5 * MINUTE_US) as usize).enumerate() {
-        let hour = berlin().local_us(time_us).rem_euclid(DAY_US) / HOUR_US;
+        let hour = own.local_us(time_us).rem_euclid(DAY_US) / HOUR_US;
         let score = scorer.update(time_us, if (6..22).contains(&hour) { 40.0 } else { 5.0 } + noise(i));
         if time_us >= night_s * 1_000_000 {
             most = most.max(score);
@@ -143,9 +147,9 @@ fn working_hours(night_s: i64, zone: &Zone, name: &str) -> f64 {
 fn nights_of_summer_time_raise_no_alarm_in_the_plants_zone() {
     for night_s in [1_711_846_800, 1_729_990_800] {
         for name in ["day", "seasonal"] {
-            assert!(working_hours(night_s, &berlin(), name) < 1.0, "{name} at {night_s}");
+            assert!(working_hours(night_s, &berlin(), &local(&berlin()), name) < 1.0, "{name} at {night_s}");
         }
-        assert!(working_hours(night_s, &Zone::default(), "seasonal") >= 1.0, "UTC sees the hours move");
+        assert!(working_hours(night_s, &berlin(), &Arc::default(), "seasonal") >= 1.0, "UTC sees the hours move");
     }
 }
 
@@ -157,13 +161,65 @@ fn a_zone_reads_as_its_clock() {
     assert_eq!([hour_of(1_729_990_799), hour_of(1_729_990_800)], [2, 2]);
 }
 
+fn local(zone: &Zone) -> Arc<Calendar> {
+    Arc::new(Calendar::from(zone.clone()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// A night on which the clock is set forward or back, by half an hour, one or two, whenever that is: hours that come twice
+    /// and hours that are missing are no anomaly.
+    #[test]
+    fn whatever_the_night_the_plants_own_clock_raises_nothing(
+        minutes in prop::sample::select(vec![-120, -60, -30, 30, 60, 120]),
+        hour in 0i64..24,
+        before_h in -11i32..=12,
+    ) {
+        let night_s = 1_711_843_200 + hour * 3600;
+        let zone = Zone::new(vec![(0, before_h * 3600), (night_s, before_h * 3600 + minutes * 60)]).expect("rising");
+        for name in ["day", "seasonal"] {
+            let most = working_hours(night_s, &zone, &local(&zone), name);
+            prop_assert!(most < 1.0, "{} {}", name, most);
+        }
+    }
+
+    /// What counts is the clock on the wall: data moved in time with the zone moved against it have the same scores, and
+    /// so have data and zone moved by whole weeks together.
+    #[test]
+    fn data_and_zone_shifted_together_score_alike(
+        offset_min in -14i64..=14,
+        weeks in -200i64..200,
+        changes in prop::collection::btree_map(0i64..2_000_000, -40_000i32..40_000, 1..5),
+        hours in prop::collection::vec(0i64..12, 40..400),
+    ) {
+        let names = ["day", "seasonal"];
+        let zone_of = |by_s: i64, offset_s: i64| {
+            let moved = changes.iter().map(|(from, east)| (MONDAY_S + from + by_s, east + offset_s as i32));
+            local(&Zone::new(moved.collect()).expect("rising"))
+        };
+        let scores = |calendar: &Arc<Calendar>, by_s: i64| -> Vec<u64> {
+            let mut scorer = SeriesScorer::new(&names, 0, calendar).expect("known");
+            let mut time_s = MONDAY_S + by_s;
+            hours.iter().enumerate().map(|(i, step)| {
+                time_s += step * 1800;
+                scorer.update(time_s * 1_000_000, noise(i)).to_bits()
+            }).collect()
+        };
+        let (week_s, east_s) = (weeks * 7 * 86_400, offset_min * 60 * 60);
+        let plain = scores(&zone_of(0, 0), 0);
+        prop_assert_eq!(&scores(&zone_of(-east_s, east_s), -east_s), &plain);
+        prop_assert_eq!(&scores(&zone_of(week_s, 0), week_s), &plain);
+    }
+}
+
 #[test]
 fn impossible_zones_and_detectors_are_refused() {
     assert!(Zone::new(vec![(5, 0), (5, 3600)]).is_err());
     assert!(Zone::new(vec![(0, 200_000)]).is_err());
-    let refused = SeriesScorer::new(&["novelty", "magic"], 750, &Zone::default()).expect_err("no such detector");
+    let refused = SeriesScorer::new(&["novelty", "magic"], 750, &Arc::default()).expect_err("no such detector");
     assert!(refused.to_string().contains("magic"), "{refused}");
-    assert!(SeriesScorer::new(&["novelty"], 100_000_000, &Zone::default()).is_err());
+    assert!(SeriesScorer::new(&["novelty"], 100_000_000, &Arc::default()).is_err());
     assert!(SeriesScorer::load(&[1, 2, 3]).is_err());
 }
 

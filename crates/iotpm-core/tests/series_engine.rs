@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use iotpm_core::{
     Batch, Detector, Engine, EngineOptions, NewSignal, Output, Quality, Reading, SignalId, Template, Templates,
-    detect::{SeriesScorer, WARM_UP_READINGS, Zone},
+    detect::{SeriesScorer, WARM_UP_READINGS},
 };
 
 const START_US: i64 = 1_700_000_000_000_000;
@@ -55,7 +55,7 @@ fn values() -> Vec<f64> {
 fn the_engine_gives_the_scores_of_the_series() {
     let names = ["novelty", "resonance"];
     let output = run(&mut engine(&names), 0, &values());
-    let mut scorer = SeriesScorer::new(&names, WARM_UP_READINGS, &Zone::default()).expect("known names");
+    let mut scorer = SeriesScorer::new(&names, WARM_UP_READINGS, &Arc::default()).expect("known names");
     let scored = output.scores.iter().zip(values());
     assert!(scored.clone().count() == 2200);
     for (row, value) in scored {

@@ -1,8 +1,11 @@
 //! Detectors of one signal on arrays.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use iotpm_core::detect::{RankingLevel, RecordFilter, SERIES_DETECTORS, SeriesScorer as Scorer, Zone};
+use iotpm_core::{
+    Calendar,
+    detect::{RankingLevel, RecordFilter, SERIES_DETECTORS, SeriesScorer as Scorer, Zone},
+};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
 use pyo3::{
     prelude::*,
@@ -73,7 +76,8 @@ impl SeriesScorer {
     #[new]
     fn new(detectors: Vec<String>, warm_up: usize, zone: Vec<(i64, i32)>) -> PyResult<Self> {
         crossings::count();
-        let scorer = Zone::new(zone).and_then(|zone| Scorer::new(&detectors, warm_up, &zone)).map_err(raise)?;
+        let calendar = Arc::new(Calendar::from(Zone::new(zone).map_err(raise)?));
+        let scorer = Scorer::new(&detectors, warm_up, &calendar).map_err(raise)?;
         Ok(Self { scorer: Mutex::new(scorer) })
     }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
+from iotpm.config.calendars import resolved
 from iotpm.config.commented import commented
 from iotpm.config.load import Overrides, read
 from iotpm.config.machines import expand
@@ -20,6 +21,7 @@ from iotpm.config.mistakes import Mistake
 from iotpm.config.model import (
     AlarmLimits,
     BearingFacts,
+    Calendar,
     Limits,
     Machine,
     MachineFacts,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlarmLimits",
     "BearingFacts",
+    "Calendar",
     "Config",
     "Limits",
     "Machine",
@@ -67,6 +70,7 @@ class Config(Section, frozen=True, kw_only=True, rename={"templates": "template"
     store: Annotated[Store, Meta(description="store")] = Store()
     webhook: Annotated[Webhook, Meta(description="webhook")] = Webhook()
     limits: Annotated[Limits, Meta(description="bounds")] = Limits()
+    calendar: Annotated[Calendar, Meta(description="clock and shifts of the site")] = Calendar()
     templates: Annotated[tuple[Template, ...], Meta(description="templates, the first match wins")] = ()
     machines: Annotated[tuple[Machine, ...], Meta(description="machines, behind the templates")] = ()
 
@@ -109,8 +113,9 @@ class Config(Section, frozen=True, kw_only=True, rename={"templates": "template"
         return (*self.templates, *(template for machine in self.machines for template in expand(machine)))
 
     def templates_json(self) -> str:
-        """All templates as the JSON list that the engine and `configuration` control messages take."""
-        return msgspec.json.encode(self.all_templates, order="deterministic").decode()
+        """All templates with their calendars, as the JSON list that the engine and `configuration` messages take."""
+        templates = resolved(self.calendar, self.all_templates)
+        return msgspec.json.encode(templates, order="deterministic").decode()
 
     @property
     def hash(self) -> str:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from iotpm.config import machines
+from iotpm.config import calendars, machines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,8 @@ def cross_checks(config: Any) -> Iterator[Finding]:
     """Findings `(path, value, problem)` of a configuration whose keys are right one by one."""
     yield from _nats(config.nats)
     yield from _webhook(config.webhook)
+    for name, found, problem in calendars.findings(config.calendar):
+        yield ("calendar", name), found, problem
     for index, template in enumerate(config.templates):
         for key, value, problem in _template(template):
             yield ("template", index, *key), value, problem
@@ -64,6 +66,8 @@ def _template(t: Template) -> Iterator[Finding]:
         if below > above:
             yield ("limits", lower), below, f"must be at most {upper} = {above}"
     yield from _states(t.state)
+    for key, value, problem in calendars.findings(t.calendar):
+        yield ("calendar", key), value, problem
     for key, value, problem in machines.geometry_findings(t.machine.bearing):
         yield ("machine", "bearing", key), value, problem
 

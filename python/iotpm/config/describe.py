@@ -37,6 +37,8 @@ def _words(info: inspect.Type) -> str:
             return "a number" + _range(info)
         case inspect.StrType():
             return _string(info)
+        case inspect.DateType():
+            return "a date such as 2026-12-25"
         case inspect.TupleType():
             return f"a list of {len(info.item_types)}, each {_words(info.item_types[-1])}"
         case inspect.ListType() | inspect.VarTupleType():
@@ -47,6 +49,8 @@ def _words(info: inspect.Type) -> str:
 def _string(info: inspect.StrType) -> str:
     if info.pattern == "^[^/]+$":
         return "the name of a signal of the same asset, without '/'"
+    if info.pattern is not None and info.pattern.startswith("^([01]"):
+        return 'a time of day such as "06:00"'
     if info.pattern == "^[A-Za-z0-9_-]{1,64}$":
         return "a string of 1 to 64 letters, digits, '-' or '_'"
     return "a string that is not empty" if info.min_length else "a string"

@@ -6,6 +6,7 @@ all derived from here. Units stand last in the names: `_s` seconds, `_ms` millis
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -186,6 +187,38 @@ class AlarmLimits(Section, frozen=True, kw_only=True):
     hi: Annotated[float | None, Meta(description="high", examples=[80.0])] = None
     hi_hi: Annotated[float | None, Meta(description="critical high", examples=[95.0])] = None
     deadband: Annotated[float, Meta(ge=0, description="how far the value must come back to clear a limit")] = 0.0
+
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+TimeOfDay = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class Calendar(Section, frozen=True, kw_only=True):
+    """The clock on the wall and the shifts, for detectors that learn what is usual at an hour of the week."""
+
+    timezone: Annotated[str | None, Meta(description="IANA name; default UTC", examples=["Europe/Berlin"])] = None
+    shifts: Annotated[
+        tuple[TimeOfDay, ...] | None,
+        Meta(
+            description="local times at which shifts begin; a day begins with the first",
+            examples=[["06:00", "14:00", "22:00"]],
+        ),
+    ] = None
+    working_days: Annotated[
+        tuple[Weekday, ...] | None,
+        Meta(description="default Monday to Friday", examples=[["mon", "tue", "wed", "thu", "fri"]]),
+    ] = None
+    holidays: Annotated[
+        tuple[date, ...] | None,
+        Meta(description="days off, whatever day of the week", examples=[["2026-12-25"]]),
+    ] = None
+    offsets_s: Annotated[
+        tuple[tuple[int, int], ...] | None,
+        Meta(
+            description="changes of offset, second since 1970 and seconds east; default: as the zone has them",
+            examples=[[[0, 3600]]],
+        ),
+    ] = None
 
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -436,6 +469,7 @@ class Template(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     max_ring: Annotated[int, Meta(ge=64, le=10_000_000, description="bound of the ring, readings")] = 8192
     waveform: Annotated[Waveforms, Meta(description="waveform frames")] = Waveforms()
     state: Annotated[States, Meta(description="operating states")] = States()
+    calendar: Annotated[Calendar, Meta(description="where it differs from the site's")] = Calendar()
     machine: Annotated[MachineFacts, Meta(description="machine")] = MachineFacts()
     failure_mode: Annotated[
         FailureMode | None, Meta(description="failure mode of ISO 14224 that an anomaly hints at", examples=["VIB"])

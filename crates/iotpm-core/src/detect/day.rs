@@ -1,12 +1,14 @@
 //! Novelty for the time of day: how far a reading lies from what earlier days showed around the same time.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Zone,
     novelty::Channel,
     series::{Explanation, SeriesDetector},
 };
+use crate::calendar::Calendar;
 
 const DAY_US: i64 = 86_400_000_000;
 /// Parts of a day, half an hour each.
@@ -42,7 +44,8 @@ impl Extremes {
 /// novelty of that distance among the earlier ones.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Day {
-    zone: Zone,
+    #[serde(skip)]
+    calendar: Arc<Calendar>,
     /// [`PARTS`] rows of [`DAYS`], allocated with the second day.
     past: Vec<Extremes>,
     today: Vec<Extremes>,
@@ -55,9 +58,9 @@ pub(crate) struct Day {
 }
 
 impl Day {
-    pub fn new(zone: Zone) -> Self {
+    pub fn new(calendar: Arc<Calendar>) -> Self {
         Self {
-            zone,
+            calendar,
             past: Vec::new(),
             today: vec![Extremes::NONE; PARTS],
             latest: i64::MIN,
@@ -67,6 +70,11 @@ impl Day {
             expected: f64::NAN,
             score: 0.0,
         }
+    }
+
+    /// A calendar of the same meaning.
+    pub fn follow(&mut self, calendar: &Arc<Calendar>) {
+        self.calendar = Arc::clone(calendar);
     }
 
     /// Yesterday becomes one of the past days; where it was kept, the same number of days back is forgotten.
@@ -101,7 +109,7 @@ impl Day {
 
 impl SeriesDetector for Day {
     fn update(&mut self, time_us: i64, value: f64) {
-        let local_us = self.zone.local_us(time_us);
+        let local_us = self.calendar.local_us(time_us);
         let day = local_us.div_euclid(DAY_US);
         let part = (local_us.rem_euclid(DAY_US) / (DAY_US / PARTS as i64)) as usize;
         if day != self.latest {
@@ -128,6 +136,6 @@ impl SeriesDetector for Day {
 
     fn heap_bytes(&self) -> usize {
         let extremes = (self.past.capacity() + self.today.capacity()) * size_of::<Extremes>();
-        extremes + self.zone.heap_bytes() + self.distances.heap_bytes()
+        extremes + self.distances.heap_bytes()
     }
 }

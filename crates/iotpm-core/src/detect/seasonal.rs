@@ -1,17 +1,14 @@
 //! Seasonal baseline: what the signal usually is at this hour of this day of the week.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Zone,
-    series::{Explanation, SeriesDetector},
-};
+use super::series::{Explanation, SeriesDetector};
+use crate::calendar::{Calendar, Part};
 
-const HOUR_US: i64 = 3_600_000_000;
-const HOURS_OF_WEEK: usize = 168;
-const HOURS_OF_DAY: usize = 24;
-/// The local Thursday 1970-01-01 00:00 is this many hours after a Monday 00:00.
-const EPOCH_HOUR: i64 = 72;
+/// Clocks on the wall are set back by no more than this; whoever is set back further has a wrong clock.
+const SET_BACK_US: i64 = 3 * 3_600_000_000;
 /// Visits of an hour before it is judged by itself.
 const VISITS_MIN: u32 = 3;
 /// Weight of the newest visit, once there are more than its inverse.
@@ -62,16 +59,18 @@ impl Hour {
     }
 }
 
-/// Score = |x - mean| / (5 x deviation) of the same hour of the week; of the same hour of working days or of weekends, while
-/// that hour was visited fewer than three times; nothing while neither was. Hours are local: summer time moves them, the
-/// hour that comes twice counts as one visit, the one left out is not visited. An hour is learned when it has ended.
+/// Score = |x - mean| / (5 x deviation) of the same hour of the week; of the same hour of working days or of days off, while
+/// that hour was visited fewer than three times, and on holidays; nothing while neither was. Hours are the parts of the
+/// calendar's day: summer time moves them, the hour that comes twice counts as one visit, the one left out is not visited. An
+/// hour is learned when it has ended; where the clock is set back into an earlier hour, that one was learned already.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Seasonal {
-    zone: Zone,
+    #[serde(skip)]
+    calendar: Arc<Calendar>,
     of_week: Vec<Slot>,
-    /// Working days, then weekends.
+    /// Working days, then days off.
     of_day: Vec<Slot>,
-    hour: i64,
+    part: Option<Part>,
     running: Hour,
     magnitude: f64,
     value: f64,
@@ -81,12 +80,12 @@ pub(crate) struct Seasonal {
 }
 
 impl Seasonal {
-    pub fn new(zone: Zone) -> Self {
+    pub fn new(calendar: Arc<Calendar>) -> Self {
         Self {
-            zone,
-            of_week: vec![Slot::default(); HOURS_OF_WEEK],
-            of_day: vec![Slot::default(); 2 * HOURS_OF_DAY],
-            hour: i64::MIN,
+            of_week: vec![Slot::default(); calendar.parts_of_week()],
+            of_day: vec![Slot::default(); calendar.parts_of_day()],
+            calendar,
+            part: None,
             running: Hour::default(),
             magnitude: 0.0,
             value: f64::NAN,
@@ -96,38 +95,48 @@ impl Seasonal {
         }
     }
 
-    fn turn(&mut self, hour: i64) {
-        if self.running.readings > 0 {
-            let (week, day) = slots(self.hour);
-            self.of_week[week].learn(&self.running);
-            self.of_day[day].learn(&self.running);
+    /// A calendar of the same meaning.
+    pub fn follow(&mut self, calendar: &Arc<Calendar>) {
+        self.calendar = Arc::clone(calendar);
+    }
+
+    /// Includes a reading in the hour that runs, which is another one from here on if its part of the day is.
+    fn visit(&mut self, part: Part, value: f64) {
+        let back_us = self.part.map_or(i64::MIN, |running| running.begin_us.saturating_sub(part.begin_us));
+        if (1..=SET_BACK_US).contains(&back_us) {
+            return;
         }
-        (self.hour, self.running) = (hour, Hour::default());
+        if back_us != 0 {
+            self.turn(part);
+        }
+        self.running.include(value);
     }
 
-    fn baseline(&self) -> Option<Slot> {
-        let (week, day) = slots(self.hour);
-        [self.of_week[week], self.of_day[day]].into_iter().find(|slot| slot.visits >= VISITS_MIN)
+    fn turn(&mut self, part: Part) {
+        if let Some(ended) = self.part.filter(|_| self.running.readings > 0) {
+            ended
+                .of_week
+                .and_then(|week| self.of_week.get_mut(week))
+                .into_iter()
+                .for_each(|slot| slot.learn(&self.running));
+            self.of_day.get_mut(ended.of_day).into_iter().for_each(|slot| slot.learn(&self.running));
+        }
+        (self.part, self.running) = (Some(part), Hour::default());
     }
-}
 
-/// Hour of the week from Monday 00:00, and hour of a working day or of a weekend, of hours since the local 1970-01-01.
-fn slots(hour: i64) -> (usize, usize) {
-    let week = (hour + EPOCH_HOUR).rem_euclid(HOURS_OF_WEEK as i64) as usize;
-    let weekend = usize::from(week >= 5 * HOURS_OF_DAY);
-    (week, weekend * HOURS_OF_DAY + week % HOURS_OF_DAY)
+    fn baseline(&self, part: Part) -> Option<Slot> {
+        let week = part.of_week.and_then(|week| self.of_week.get(week));
+        week.into_iter().chain(self.of_day.get(part.of_day)).copied().find(|slot| slot.visits >= VISITS_MIN)
+    }
 }
 
 impl SeriesDetector for Seasonal {
     fn update(&mut self, time_us: i64, value: f64) {
-        let hour = self.zone.local_us(time_us).div_euclid(HOUR_US);
-        if hour != self.hour {
-            self.turn(hour);
-        }
+        let part = self.calendar.part(time_us);
+        self.visit(part, value);
         self.magnitude = self.magnitude.max(value.abs());
         self.value = value;
-        self.running.include(value);
-        let slot = self.baseline().unwrap_or_default();
+        let slot = self.baseline(part).unwrap_or_default();
         (self.expected, self.visits, self.score) = (f64::NAN, slot.visits, 0.0);
         if slot.visits > 0 {
             let deviation = slot.variance.sqrt().max(ROUNDING * self.magnitude).max(f64::MIN_POSITIVE);
@@ -145,6 +154,6 @@ impl SeriesDetector for Seasonal {
     }
 
     fn heap_bytes(&self) -> usize {
-        (self.of_week.capacity() + self.of_day.capacity()) * size_of::<Slot>() + self.zone.heap_bytes()
+        (self.of_week.capacity() + self.of_day.capacity()) * size_of::<Slot>()
     }
 }

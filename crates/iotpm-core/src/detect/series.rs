@@ -3,14 +3,16 @@
 //! Scores are >= 0 and 1.0 is the alarm boundary. A score depends on the readings up to its own only, so the scores of a
 //! series cut anywhere are the first ones of the whole. Work a reading and memory are bounded.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fused, Verdict, Zone, cusum::Cusum, cusum::PageHinkley, day::Day, discord::Discord, ewma::EwmaChart,
+    Fused, Verdict, cusum::Cusum, cusum::PageHinkley, day::Day, discord::Discord, ewma::EwmaChart,
     frozen_baseline::FrozenBaseline, half_space_trees::HalfSpaceTrees, level_shift::LevelShift, novelty::Novelty,
     resonance::Resonance, seasonal::Seasonal,
 };
-use crate::{CoreError, Detector, Maturity, Result};
+use crate::{CoreError, Detector, Maturity, Result, calendar::Calendar};
 
 /// Readings without a score at the start of a stream: novelty needs to have seen something.
 pub const WARM_UP_READINGS: usize = 750;
@@ -118,21 +120,32 @@ members! {
 }
 
 impl Member {
-    fn of(name: &str, warm_up: usize, zone: &Zone) -> Result<Self> {
+    fn of(name: &str, warm_up: usize, calendar: &Arc<Calendar>) -> Result<Self> {
         Ok(match name {
             "novelty" => Self::Novelty(Box::default()),
             "resonance" => Self::Resonance(Box::new(Resonance::new(warm_up))),
-            "day" => Self::Day(Box::new(Day::new(zone.clone()))),
+            "day" => Self::Day(Box::new(Day::new(Arc::clone(calendar)))),
             "ewma" => Self::Ewma(EwmaChart::new(warm_up)),
             "cusum" => Self::Cusum(Cusum::new(warm_up)),
             "page_hinkley" => Self::PageHinkley(PageHinkley::new(warm_up)),
             "level_shift" => Self::LevelShift(Box::default()),
-            "seasonal" => Self::Seasonal(Box::new(Seasonal::new(zone.clone()))),
+            "seasonal" => Self::Seasonal(Box::new(Seasonal::new(Arc::clone(calendar)))),
             "frozen_baseline" => Self::FrozenBaseline(Box::default()),
             "discord" => Self::Discord(Box::default()),
             "half_space_trees" => Self::HalfSpaceTrees(Box::default()),
             _ => return Err(unknown(name)),
         })
+    }
+
+    /// Follows another calendar: what it knows of parts of the day is kept if they still mean the same.
+    fn follow(&mut self, calendar: &Arc<Calendar>, keep: bool) {
+        match self {
+            Self::Day(day) if keep => day.follow(calendar),
+            Self::Seasonal(seasonal) if keep => seasonal.follow(calendar),
+            Self::Day(day) => **day = Day::new(Arc::clone(calendar)),
+            Self::Seasonal(seasonal) => **seasonal = Seasonal::new(Arc::clone(calendar)),
+            _ => {}
+        }
     }
 }
 
@@ -172,17 +185,21 @@ pub struct SeriesScorer {
     score: f64,
     leading: usize,
     members: Vec<Member>,
+    /// See [`Calendar::meaning`].
+    meaning: u64,
+    #[serde(skip)]
+    calendar: Arc<Calendar>,
 }
 
 impl SeriesScorer {
     /// The set `default`: what every signal is scored by unless told otherwise.
     pub const DEFAULT: [&'static str; 4] = ["novelty", "resonance", "day", "frozen_baseline"];
 
-    /// A scorer of the detectors `names`, silent for the first `warm_up` readings; `zone` gives the local time of day.
+    /// A scorer of the detectors `names`, silent for the first `warm_up` readings; the calendar gives the local time of day.
     ///
     /// # Errors
     /// A name that is not in [`SERIES_DETECTORS`], no name, or a warm-up above ten million readings.
-    pub fn new<S: AsRef<str>>(names: &[S], warm_up: usize, zone: &Zone) -> Result<Self> {
+    pub fn new<S: AsRef<str>>(names: &[S], warm_up: usize, calendar: &Arc<Calendar>) -> Result<Self> {
         if names.is_empty() {
             return Err(unknown("[]"));
         }
@@ -190,8 +207,25 @@ impl SeriesScorer {
             let (value, allowed) = (warm_up.to_string(), "at most 10000000 readings");
             return Err(CoreError::InvalidParameter { name: "warm_up", value, allowed });
         }
-        let members = names.iter().map(|name| Member::of(name.as_ref(), warm_up, zone)).collect::<Result<_>>()?;
-        Ok(Self { warm_up: warm_up as u64, readings: 0, first_us: 0, score: 0.0, leading: 0, members })
+        let members = names.iter().map(|name| Member::of(name.as_ref(), warm_up, calendar)).collect::<Result<_>>()?;
+        Ok(Self {
+            warm_up: warm_up as u64,
+            readings: 0,
+            first_us: 0,
+            score: 0.0,
+            leading: 0,
+            members,
+            meaning: calendar.meaning(),
+            calendar: Arc::clone(calendar),
+        })
+    }
+
+    /// From here on the parts of a day are this calendar's, and detectors that learn by them begin anew if they mean something
+    /// else; after a state was decoded, which leaves its calendar out.
+    pub(crate) fn follow(&mut self, calendar: &Arc<Calendar>) {
+        let keep = self.meaning == calendar.meaning();
+        self.members.iter_mut().for_each(|member| member.follow(calendar, keep));
+        (self.meaning, self.calendar) = (calendar.meaning(), Arc::clone(calendar));
     }
 
     /// Takes the next reading and returns its score; NaN for a value that is not finite, which nothing learns from.
@@ -270,7 +304,7 @@ impl SeriesScorer {
         }
     }
 
-    /// Memory of this signal's detectors, bytes.
+    /// Memory of this signal's detectors, bytes; without the calendar, which signals share.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let members = self.members.capacity() * size_of::<Member>();
@@ -282,7 +316,8 @@ impl SeriesScorer {
     /// # Errors
     /// What the encoder reports (it has no reason to).
     pub fn save(&self) -> Result<Vec<u8>> {
-        postcard::to_allocvec(self).map_err(|error| CoreError::InvalidSnapshot { reason: error.to_string() })
+        postcard::to_allocvec(&(&*self.calendar, self))
+            .map_err(|error| CoreError::InvalidSnapshot { reason: error.to_string() })
     }
 
     /// A scorer that goes on where [`SeriesScorer::save`] left off, to the bit.
@@ -290,11 +325,12 @@ impl SeriesScorer {
     /// # Errors
     /// Bytes that are not such a state.
     pub fn load(bytes: &[u8]) -> Result<Self> {
-        let scorer: Self =
+        let (calendar, mut scorer): (Calendar, Self) =
             postcard::from_bytes(bytes).map_err(|error| CoreError::InvalidSnapshot { reason: error.to_string() })?;
         if scorer.leading >= scorer.members.len() {
             return Err(CoreError::InvalidSnapshot { reason: "no such detector leads".into() });
         }
+        scorer.follow(&Arc::new(calendar));
         Ok(scorer)
     }
 }

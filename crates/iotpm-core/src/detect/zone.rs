@@ -45,10 +45,4 @@ impl Zone {
         let offset = self.changes.get(begun.saturating_sub(1)).map_or(0, |(_, offset)| *offset);
         time_us.saturating_add(i64::from(offset) * MICROSECONDS)
     }
-
-    /// Memory beside its own struct, bytes.
-    #[must_use]
-    pub fn heap_bytes(&self) -> usize {
-        self.changes.capacity() * size_of::<(i64, i32)>()
-    }
 }
