@@ -1,11 +1,11 @@
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "Blob",
     "Chunk",
     "DataPlane",
     "Engine",
@@ -51,6 +51,7 @@ __all__ = [
     "robust_distances",
     "series_detectors",
     "severity_zone",
+    "snapshot_sequence",
     "spectrum_band",
     "spectrum_peaks",
     "synchronous_average",
@@ -186,12 +187,7 @@ class Chunk:
     def sources(self) -> Table: ...
     @property
     def scores(self) -> Table: ...
-    def snapshot(self) -> Blob | None: ...
-
-@final
-class Blob:
-    def __len__(self) -> int: ...
-    def piece(self, start: int, size: int) -> bytes: ...
+    def write_snapshot(self, path: str | PathLike[str]) -> int | None: ...
 
 @final
 class DataPlane:
@@ -296,6 +292,7 @@ def envelope(
 def kurtogram(
     x: NDArray[np.float64] | NDArray[np.float32], rate_hz: float, levels: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def snapshot_sequence(snapshot: bytes) -> int: ...
 def spectrum_band(
     lines: NDArray[np.float64] | NDArray[np.float32],
     spacing_hz: float,

@@ -13,7 +13,7 @@ import pytest
 
 from iotpm import _core
 from iotpm.broker import Broker
-from iotpm.errors import ConfigError, PublishRefused, ResumeRefused, StreamMismatch
+from iotpm.errors import ConfigError, PublishRefused, ResumeRefused, SnapshotError, StreamMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -281,7 +281,7 @@ def test_a_drain_hands_over_what_was_pulled_and_the_next_start_continues(server:
     assert reader.sequences + rest.sequences == list(range(1, 50_001))
 
 
-def test_a_requested_snapshot_comes_with_a_chunk(server: Server) -> None:
+def test_a_requested_snapshot_comes_with_a_chunk(server: Server, tmp_path: Path) -> None:
     server.create_both()
     plane = server.plane()
     plane.start()
@@ -289,10 +289,12 @@ def test_a_requested_snapshot_comes_with_a_chunk(server: Server) -> None:
     server.fill(100)
     reader = Reader(plane)
     chunk = reader.take()
-    blob = chunk.snapshot()
-    assert blob is not None
-    snapshot = blob.piece(0, 10) + blob.piece(10, len(blob))
+    path = tmp_path / "state"
     assert chunk.has_snapshot
+    assert chunk.write_snapshot(path) == path.stat().st_size
+    snapshot = path.read_bytes()
+    with pytest.raises(SnapshotError, match="nowhere"):
+        chunk.write_snapshot(tmp_path / "nowhere" / "state")
     reader.take_through(100)
     plane.stop()
     again = server.plane(snapshot, start_sequence=chunk.last_seq + 1)

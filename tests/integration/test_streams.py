@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from nats.js.errors import APIError
 from tests.support.chunks import FakeChunk, reading
+from tests.support.states import state_after
 
 from iotpm import subjects
 from iotpm.broker import Broker
@@ -209,14 +210,14 @@ async def test_without_a_snapshot_everything_is_read_again_and_known_outputs_are
 
 async def test_the_newest_snapshot_up_to_the_position_is_where_it_starts(plant: Plant) -> None:
     for seq in (4, 9):
-        plant.snapshots.write(seq, b"state")
+        plant.snapshots.write(seq, state_after(seq))
     found = await plant.resume()
     assert (found.start_sequence, found.discard_through) == (5, 6)
     assert plant.snapshots.sequences() == [4], "one beyond the position belongs to a commit that did not happen"
 
 
 async def test_a_purged_stream_is_fine_as_long_as_the_snapshot_covers_it(plant: Plant) -> None:
-    plant.snapshots.write(4, b"state")
+    plant.snapshots.write(4, state_after(4))
     await purge_through(plant.js, "RAW_0", 4)
     assert (await plant.resume()).start_sequence == 5
     await purge_through(plant.js, "RAW_0", 5)
@@ -225,7 +226,7 @@ async def test_a_purged_stream_is_fine_as_long_as_the_snapshot_covers_it(plant: 
 
 
 async def test_a_damaged_only_snapshot_over_a_purged_stream_is_refused(plant: Plant) -> None:
-    path = plant.snapshots.write(4, b"state")
+    path = plant.snapshots.write(4, state_after(4))
     path.write_bytes(path.read_bytes()[:-1])
     await purge_through(plant.js, "RAW_0", 4)
     await refused(plant, "messages 1 to 4 are gone and there is no usable snapshot")
@@ -269,7 +270,7 @@ async def test_the_store_of_another_stream_is_refused(plant: Plant) -> None:
 
 
 async def test_a_new_epoch_removes_snapshots_and_keeps_the_outbox_dense(plant: Plant) -> None:
-    plant.snapshots.write(4, b"state")
+    plant.snapshots.write(4, state_after(4))
     plant.database.connection.execute("UPDATE progress SET hash = 1, next_outbox_seq = 12")
     found = await plant.resume("restored from backup")
     assert (found.snapshot, plant.snapshots.sequences()) == (None, [])

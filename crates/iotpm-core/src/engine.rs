@@ -421,8 +421,9 @@ impl Engine {
     /// # Errors
     /// [`CoreError::InvalidSnapshot`] if a state cannot be encoded.
     pub fn snapshot(&self) -> Result<Vec<SignalSnapshot>> {
-        let mut assets = self.asset_states()?;
-        self.in_id_order().map(|signal| encode(signal, assets.remove(&signal.id()).unwrap_or_default())).collect()
+        let (mut assets, mut scratch) = (self.asset_states()?, Vec::new());
+        let mut asset = |signal: &SignalState| assets.remove(&signal.id()).unwrap_or_default();
+        self.in_id_order().map(|signal| encode(signal, asset(signal), &mut scratch)).collect()
     }
 
     /// Takes over the state of signals from a snapshot.
@@ -494,9 +495,11 @@ fn assets_of(settings: &[Settings]) -> Option<Box<Assets>> {
     settings.iter().any(|settings| settings.asset.is_some()).then(Box::default)
 }
 
-fn encode(signal: &SignalState, asset: Vec<u8>) -> Result<SignalSnapshot> {
-    let state = postcard::to_stdvec(signal).map_err(|error| invalid(&error.to_string()))?;
-    Ok(SignalSnapshot { id: signal.id(), name: Arc::clone(signal.name()), state, asset })
+/// By way of memory that stays warm: to touch new memory costs more than to copy.
+fn encode(signal: &SignalState, asset: Vec<u8>, scratch: &mut Vec<u8>) -> Result<SignalSnapshot> {
+    scratch.clear();
+    postcard::to_io(signal, &mut *scratch).map_err(|error| invalid(&error.to_string()))?;
+    Ok(SignalSnapshot { id: signal.id(), name: Arc::clone(signal.name()), state: scratch.as_slice().into(), asset })
 }
 
 fn invalid(reason: &str) -> CoreError {

@@ -24,46 +24,95 @@ pub(crate) struct Slot {
     pub score: f32,
 }
 
-impl Slot {
-    const BYTES: usize = 20;
-
-    fn append_to(self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.time_us.to_le_bytes());
-        bytes.extend_from_slice(&self.value.to_le_bytes());
-        bytes.extend_from_slice(&self.score.to_le_bytes());
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (time_us, rest) = bytes.split_first_chunk()?;
-        let (value, rest) = rest.split_first_chunk()?;
-        let (time_us, value) = (i64::from_le_bytes(*time_us), f64::from_le_bytes(*value));
-        Some(Self { time_us, value, score: f32::from_le_bytes(*rest.first_chunk()?) })
-    }
-}
-
-/// As it is stored: the slots in order, one block of bytes, because a snapshot of many signals must not take long.
+/// As it is stored: the times as runs, for most signals have a steady rate, and the rest as blocks of bytes, because a
+/// snapshot of many signals must not take long.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     capacity: usize,
+    times: Vec<Run>,
     #[serde(with = "serde_bytes")]
-    slots: Vec<u8>,
+    values: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    scores: Vec<u8>,
+}
+
+/// Equally spaced times.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Run {
+    first_us: i64,
+    step_us: i64,
+    count: u32,
+}
+
+impl Run {
+    /// Whether the time goes on at the same step; a run of one takes any.
+    fn extend(&mut self, time_us: i64) -> bool {
+        let since_us = time_us.wrapping_sub(self.first_us);
+        if self.count == 1 {
+            self.step_us = since_us;
+        }
+        let goes_on = since_us == self.step_us.wrapping_mul(i64::from(self.count));
+        self.count += u32::from(goes_on);
+        goes_on
+    }
+
+    fn times_us(self) -> impl Iterator<Item = i64> {
+        (0..self.count).map(move |i| self.first_us.wrapping_add(self.step_us.wrapping_mul(i64::from(i))))
+    }
+}
+
+fn runs(times_us: impl Iterator<Item = i64>) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for time_us in times_us {
+        if !runs.last_mut().is_some_and(|run| run.extend(time_us)) {
+            runs.push(Run { first_us: time_us, step_us: 0, count: 1 });
+        }
+    }
+    runs
 }
 
 impl Serialize for Ring {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut slots = Vec::with_capacity(self.len * Slot::BYTES);
-        (0..self.len).for_each(|i| self.get(i).append_to(&mut slots));
-        Stored { capacity: self.slots.len(), slots }.serialize(serializer)
+        let slots = || (0..self.len).map(|i| self.get(i));
+        let mut stored = Stored {
+            capacity: self.slots.len(),
+            times: runs(slots().map(|slot| slot.time_us)),
+            values: Vec::with_capacity(self.len * size_of::<f64>()),
+            scores: Vec::with_capacity(self.len * size_of::<f32>()),
+        };
+        for slot in slots() {
+            stored.values.extend_from_slice(&slot.value.to_le_bytes());
+            stored.scores.extend_from_slice(&slot.score.to_le_bytes());
+        }
+        stored.serialize(serializer)
+    }
+}
+
+impl Stored {
+    /// The readings; `None` where the blocks do not belong together.
+    fn slots(&self) -> Option<Vec<Slot>> {
+        let count: usize = self.times.iter().map(|run| run.count as usize).sum();
+        let (values, rest) = self.values.as_chunks();
+        let (scores, more) = self.scores.as_chunks();
+        if (values.len(), scores.len()) != (count, count) || !(rest.is_empty() && more.is_empty()) {
+            return None;
+        }
+        let times_us = self.times.iter().flat_map(|run| run.times_us());
+        let rest = values.iter().zip(scores);
+        let slot = |(time_us, (value, score)): (i64, (&[u8; 8], &[u8; 4]))| Slot {
+            time_us,
+            value: f64::from_le_bytes(*value),
+            score: f32::from_le_bytes(*score),
+        };
+        Some(times_us.zip(rest).map(slot).collect())
     }
 }
 
 impl<'de> Deserialize<'de> for Ring {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?;
-        if stored.slots.len() % Slot::BYTES != 0 {
-            return Err(D::Error::custom("ring: its last slot is cut off"));
-        }
-        let mut slots: Vec<Slot> = stored.slots.chunks_exact(Slot::BYTES).filter_map(Slot::read).collect();
+        let slots = stored.slots();
+        let mut slots = slots.ok_or_else(|| D::Error::custom("ring: its times, values and scores differ in number"))?;
         let len = slots.len();
         // The capacity decides what is dropped next, so it must come back as it was, 0 included.
         let capacity = if stored.capacity == 0 && len == 0 { 0 } else { stored.capacity.max(len).next_power_of_two() };
@@ -174,7 +223,7 @@ mod tests {
                         capacity = (capacity * 2).max(FIRST_CAPACITY);
                     }
                 }
-                let slot = Slot { time_us: time, value: time as f64, score: 0.0 };
+                let slot = Slot { time_us: time, value: time as f64, score: 0.5 - time as f32 };
                 naive.push_back(slot);
                 ring.push(slot, needed, max);
                 prop_assert_eq!(ring.len(), naive.len());

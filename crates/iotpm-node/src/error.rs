@@ -41,6 +41,14 @@ pub enum NodeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A snapshot's file that could not be written.
+    #[error("snapshot {}: {reason}; the older one and the stream still hold everything", path.display())]
+    SnapshotNotWritten {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        reason: String,
+    },
     /// A message at or below one that has already run.
     #[error("sequence {sequence} follows {previous}: sequences must ascend; continue after the last one")]
     SequenceNotAscending {

@@ -8,12 +8,13 @@
 //! Whatever fails in a thread ends the plane and surfaces from [`DataPlane::next_chunk`].
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -27,6 +28,7 @@ use crate::{
     histogram::Histogram,
     outbox::{Outbox, OutboxCounters},
     plane_stats::{PlaneStats, lag},
+    priority::yield_to_others,
     reader::{HandOver, Mode, Reader, ReaderCounters},
     stream_error::{StreamError, StreamResult},
 };
@@ -193,7 +195,7 @@ impl DataPlane {
             if self.mode() == Mode::Stop {
                 return self.shared.outcome();
             }
-            std::thread::sleep(POLL);
+            thread::sleep(POLL);
         }
     }
 
@@ -272,7 +274,7 @@ impl DataPlane {
             if Instant::now() >= deadline || self.mode() == Mode::Stop {
                 return Ok(false);
             }
-            std::thread::sleep(POLL);
+            thread::sleep(POLL);
         }
         self.shared.outcome().map(|()| true)
     }
@@ -304,12 +306,19 @@ impl Drop for DataPlane {
 }
 
 impl PlaneChunk {
-    /// The snapshot after this chunk, if one was asked for. Encoding takes long: a thread that nobody waits for does it.
+    /// Writes the snapshot after this chunk to a new file and returns its bytes; `None` if none was asked for. That
+    /// takes long, in a thread of its own that lets all others go first: call it where nobody waits.
     ///
     /// # Errors
-    /// If the state could not be written.
-    pub fn snapshot(&self) -> Result<Option<Vec<u8>>> {
-        self.snapshot.as_ref().map(CapturedState::encode).transpose()
+    /// [`crate::NodeError::SnapshotNotWritten`].
+    pub fn write_snapshot(&self, path: &Path) -> Result<Option<u64>> {
+        let Some(state) = &self.snapshot else { return Ok(None) };
+        let write = || {
+            yield_to_others();
+            state.write(path)
+        };
+        let written = thread::scope(|scope| scope.spawn(write).join());
+        written.unwrap_or_else(|panic| resume_unwind(panic)).map(Some)
     }
 
     /// Whether it carries a snapshot.
@@ -467,7 +476,7 @@ impl Threads<'_> {
                 control.send_replace(Mode::Stop);
             }
         };
-        let spawned = std::thread::Builder::new().name(format!("iotpm-{name}")).spawn(supervised);
+        let spawned = thread::Builder::new().name(format!("iotpm-{name}")).spawn(supervised);
         spawned.map_err(|error| not_running("start", &format!("no thread for the {name}: {error}")).into())
     }
 }

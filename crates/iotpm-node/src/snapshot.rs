@@ -2,9 +2,17 @@
 //!
 //! ```text
 //! "IOTPMSNP" | format u32 | version of the writer (u8 length, text) | sequence u64
-//!            | plain length u64 | packed length u64 | XXH3 of everything before and after it u64 | zstd(postcard(body))
+//!            | plain length u64 | packed length u64 | XXH3 of what follows and of everything before u64
+//!            | zstd(postcard(body))
 //! ```
-//! Numbers are little-endian.
+//! Numbers are little-endian. It is written as a stream, lengths and checksum last: a plain copy of a large state would
+//! cost more time to find memory for than to compress.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Cursor, Seek, Write},
+    path::Path,
+};
 
 use iotpm_core::{Labels, SignalSnapshot};
 use serde::{Deserialize, Serialize};
@@ -15,10 +23,16 @@ use crate::{NodeError, error::Result, registry::SavedSignal, sources::HighWater}
 const MAGIC: &[u8; 8] = b"IOTPMSNP";
 
 /// Changes whenever the body does.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// Fast, and states of floats hardly shrink further.
 const ZSTD_LEVEL: i32 = 1;
+
+/// Bytes handed to the compressor at a time.
+const PLAIN_BUFFER_BYTES: usize = 64 << 10;
+
+/// Bytes after which a file is brought to the disk, so that no other file's sync has to wait for all of it.
+const SYNC_BYTES: usize = 1 << 20;
 
 /// Largest plain body that is read, bytes.
 const MAX_PLAIN_BYTES: u64 = 64 << 30;
@@ -54,14 +68,47 @@ impl CapturedState {
     /// # Errors
     /// [`NodeError::InvalidSnapshot`] if the state cannot be written.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let plain = postcard::to_stdvec(self).map_err(|error| invalid(&format!("cannot be written: {error}")))?;
-        let packed = zstd::bulk::compress(&plain, ZSTD_LEVEL);
-        let packed = packed.map_err(|error| invalid(&format!("cannot be compressed: {error}")))?;
-        let mut bytes = header(self.sequence, plain.len() as u64, packed.len() as u64);
-        let checksum = checksum(&bytes, &packed);
-        bytes.extend_from_slice(&checksum.to_le_bytes());
-        bytes.extend_from_slice(&packed);
-        Ok(bytes)
+        let mut bytes = Cursor::new(Vec::new());
+        self.encode_to(&mut bytes).map_err(|error| invalid(&format!("cannot be written: {error}")))?;
+        Ok(bytes.into_inner())
+    }
+
+    /// Writes the snapshot to a new file, whose bytes are on the disk when this returns, and returns their number.
+    ///
+    /// # Errors
+    /// [`NodeError::SnapshotNotWritten`].
+    pub fn write(&self, path: &Path) -> Result<u64> {
+        let written = || {
+            let mut file = Synced { file: File::create(path)?, unsynced: 0 };
+            self.encode_to(&mut file)?;
+            file.file.sync_all()?;
+            Ok(fs::metadata(path)?.len())
+        };
+        let failed = |error: io::Error| NodeError::SnapshotNotWritten { path: path.into(), reason: error.to_string() };
+        written().map_err(failed)
+    }
+
+    fn encode_to(&self, out: &mut (impl Write + Seek)) -> io::Result<()> {
+        let place = head(self.sequence, 0, 0);
+        out.write_all(&place)?;
+        out.write_all(&[0; 8])?;
+        let mut packed = Measured::new(&mut *out);
+        let plain_bytes = self.compress(&mut packed)?;
+        let (head, mut hash) = (head(self.sequence, plain_bytes, packed.bytes), packed.hash);
+        hash.update(&head);
+        out.rewind()?;
+        out.write_all(&head)?;
+        out.write_all(&hash.digest().to_le_bytes())
+    }
+
+    /// Returns how many bytes it was before.
+    fn compress(&self, packed: impl Write) -> io::Result<u64> {
+        let encoder = zstd::Encoder::new(packed, ZSTD_LEVEL)?;
+        let buffer = BufWriter::with_capacity(PLAIN_BUFFER_BYTES, Measured::new(encoder));
+        let buffer = postcard::to_io(self, buffer).map_err(io::Error::other)?;
+        let plain = buffer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        plain.inner.finish()?;
+        Ok(plain.bytes)
     }
 
     /// The state in a snapshot.
@@ -69,24 +116,22 @@ impl CapturedState {
     /// # Errors
     /// [`NodeError::InvalidSnapshot`] for anything but the bytes that [`CapturedState::encode`] wrote, by this format.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let mut reader = Reader { bytes, at: 0 };
-        let (plain_bytes, packed_bytes) = reader.header()?;
-        let head = &bytes[..reader.at];
-        let stated = reader.u64()?;
-        let packed = &bytes[reader.at..];
-        if packed.len() as u64 != packed_bytes {
-            return Err(invalid(&format!("holds {} bytes of state instead of {packed_bytes}", packed.len())));
-        }
-        if checksum(head, packed) != stated || plain_bytes > MAX_PLAIN_BYTES {
-            return Err(invalid("its checksum does not match: it is damaged"));
-        }
-        let plain = zstd::bulk::decompress(packed, plain_bytes as usize);
+        let whole = Whole::check(bytes)?;
+        let plain = zstd::bulk::decompress(whole.packed, whole.plain_bytes as usize);
         let plain = plain.map_err(|error| invalid(&format!("cannot be decompressed: {error}")))?;
         postcard::from_bytes(&plain).map_err(|error| invalid(&format!("cannot be read: {error}")))
     }
 }
 
-fn header(sequence: u64, plain_bytes: u64, packed_bytes: u64) -> Vec<u8> {
+/// Sequence of the last message that is part of a snapshot, which is checked and not unpacked.
+///
+/// # Errors
+/// [`NodeError::InvalidSnapshot`] for anything but the bytes of a whole snapshot of this format.
+pub fn snapshot_sequence(bytes: &[u8]) -> Result<u64> {
+    Ok(Whole::check(bytes)?.sequence)
+}
+
+fn head(sequence: u64, plain_bytes: u64, packed_bytes: u64) -> Vec<u8> {
     let version = env!("CARGO_PKG_VERSION");
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&FORMAT.to_le_bytes());
@@ -98,10 +143,88 @@ fn header(sequence: u64, plain_bytes: u64, packed_bytes: u64) -> Vec<u8> {
     bytes
 }
 
+/// Counts and hashes what passes.
+struct Measured<W> {
+    inner: W,
+    bytes: u64,
+    hash: Xxh3,
+}
+
+impl<W> Measured<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, bytes: 0, hash: Xxh3::new() }
+    }
+}
+
+impl<W: Write> Write for Measured<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes += written as u64;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// A file that reaches the disk as it is written.
+struct Synced {
+    file: File,
+    unsynced: usize,
+}
+
+impl Write for Synced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.unsynced += written;
+        if self.unsynced >= SYNC_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Synced {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// A snapshot whose checksum is right.
+struct Whole<'a> {
+    sequence: u64,
+    plain_bytes: u64,
+    packed: &'a [u8],
+}
+
+impl<'a> Whole<'a> {
+    fn check(bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader { bytes, at: 0 };
+        let [sequence, plain_bytes, packed_bytes] = reader.header()?;
+        let head = &bytes[..reader.at];
+        let stated = reader.u64()?;
+        let packed = &bytes[reader.at..];
+        if packed.len() as u64 != packed_bytes {
+            return Err(invalid(&format!("holds {} bytes of state instead of {packed_bytes}", packed.len())));
+        }
+        if checksum(head, packed) != stated || plain_bytes > MAX_PLAIN_BYTES {
+            return Err(invalid("its checksum does not match: it is damaged"));
+        }
+        Ok(Self { sequence, plain_bytes, packed })
+    }
+}
+
 fn checksum(head: &[u8], packed: &[u8]) -> u64 {
     let mut hash = Xxh3::new();
-    hash.update(head);
     hash.update(packed);
+    hash.update(head);
     hash.digest()
 }
 
@@ -111,8 +234,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Lengths of the plain and the packed body.
-    fn header(&mut self) -> Result<(u64, u64)> {
+    /// Sequence and the lengths of the plain and the packed body.
+    fn header(&mut self) -> Result<[u64; 3]> {
         if self.take(8)? != MAGIC {
             return Err(invalid("is none: it does not begin with IOTPMSNP"));
         }
@@ -124,8 +247,7 @@ impl<'a> Reader<'a> {
                 "has format {format}, written by version {version}: this one reads {FORMAT}"
             )));
         }
-        let _sequence = self.u64()?;
-        Ok((self.u64()?, self.u64()?))
+        Ok([self.u64()?, self.u64()?, self.u64()?])
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
@@ -175,6 +297,21 @@ mod tests {
     fn what_was_written_is_read() {
         let read = CapturedState::decode(&small().encode().unwrap()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", small()));
+    }
+
+    #[test]
+    fn a_file_holds_the_same_bytes() {
+        let path = std::env::temp_dir().join(format!("iotpm-{}.snap", std::process::id()));
+        assert_eq!(small().write(&path).unwrap(), fs::metadata(&path).unwrap().len());
+        assert_eq!(fs::read(&path).unwrap(), small().encode().unwrap());
+        assert_eq!(snapshot_sequence(&fs::read(&path).unwrap()).unwrap(), small().sequence);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let refused = small().write(Path::new("/nowhere/7.snap")).unwrap_err().to_string();
+        assert!(refused.contains("/nowhere/7.snap"), "{refused}");
     }
 
     #[test]

@@ -21,9 +21,9 @@ pub fn raise(error: impl Into<NodeError>) -> PyErr {
         NodeError::InvalidOptions { .. }
         | NodeError::InvalidOption { .. }
         | NodeError::Core(CoreError::InvalidTemplate { .. }) => ConfigError::new_err((vec![text],)),
-        NodeError::InvalidSnapshot { .. } | NodeError::Core(CoreError::InvalidSnapshot { .. }) => {
-            SnapshotError::new_err(text)
-        }
+        NodeError::InvalidSnapshot { .. }
+        | NodeError::SnapshotNotWritten { .. }
+        | NodeError::Core(CoreError::InvalidSnapshot { .. }) => SnapshotError::new_err(text),
         NodeError::SequenceNotAscending { .. }
         | NodeError::InvalidSignalName { .. }
         | NodeError::TooManySignals { .. }

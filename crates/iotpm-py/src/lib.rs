@@ -49,7 +49,7 @@ mod _core {
             order_positions_from_speed, quefrency_peaks, synchronous_average, tacho_pulses,
         },
         output::Output,
-        plane::{Blob, Chunk, DataPlane, drain_only},
+        plane::{Chunk, DataPlane, drain_only, snapshot_sequence},
         publisher::Publisher,
         tables::Table,
         template::default_template,

@@ -1,6 +1,7 @@
 //! The data plane for Python.
 
 use std::{
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -8,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use iotpm_node::{
     ConnectionOptions, DataPlane as Plane, NodeError, OutboxEvent, PlaneChunk, PlaneOptions, drain_only as drain,
+    snapshot_sequence as sequence_of,
 };
 use pyo3::{
     prelude::*,
@@ -26,27 +28,6 @@ pub struct DataPlane {
 #[pyclass(frozen, module = "iotpm._core")]
 pub struct Chunk {
     chunk: Mutex<PlaneChunk>,
-}
-
-/// Many bytes, handed over in pieces: copying them at once would hold up every other thread of the interpreter.
-#[pyclass(frozen, module = "iotpm._core")]
-pub struct Blob {
-    bytes: Vec<u8>,
-}
-
-#[pymethods]
-impl Blob {
-    fn __len__(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Bytes from `start` on, at most `size` of them.
-    fn piece<'py>(&self, py: Python<'py>, start: usize, size: usize) -> Bound<'py, PyBytes> {
-        crossings::count();
-        let start = start.min(self.bytes.len());
-        let end = start.saturating_add(size).min(self.bytes.len());
-        PyBytes::new(py, &self.bytes[start..end])
-    }
 }
 
 /// An older row of the outbox: `outbox_seq`, subject, payload, cause time in microseconds.
@@ -196,10 +177,9 @@ macro_rules! chunk {
                 self.lock().has_snapshot()
             }
 
-            fn snapshot(&self, py: Python<'_>) -> PyResult<Option<Blob>> {
+            fn write_snapshot(&self, py: Python<'_>, path: PathBuf) -> PyResult<Option<u64>> {
                 crossings::count();
-                let bytes = py.detach(|| self.lock().snapshot()).map_err(raise)?;
-                Ok(bytes.map(|bytes| Blob { bytes }))
+                py.detach(|| self.lock().write_snapshot(&path)).map_err(raise)
             }
 
             #[getter]
@@ -223,6 +203,13 @@ chunk! {
     numbers: first_seq: u64, last_seq: u64, last_time_us: i64, last_hash: u64, messages: u64, readings_count: u64;
     tables: signals, readings, late_readings, windows, vibration, waveforms, anomaly_log, outbox, dead_letters, feedback, sources,
         scores
+}
+
+/// Sequence of the last message that is part of a snapshot, whose format and checksum are checked.
+#[pyfunction]
+pub fn snapshot_sequence(py: Python<'_>, snapshot: &[u8]) -> PyResult<u64> {
+    crossings::count();
+    py.detach(|| sequence_of(snapshot)).map_err(raise)
 }
 
 /// Pulls messages of a stream with the data plane's reader and throws them away; for comparison.

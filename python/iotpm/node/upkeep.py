@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
-import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -13,11 +10,14 @@ from typing import TYPE_CHECKING
 import duckdb
 import structlog
 
-from iotpm.errors import IotpmError, StoreError
+from iotpm.errors import SnapshotError, StoreError
 from iotpm.store.lake import Lake
 from iotpm.store.retention import Retention
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from iotpm import _core
     from iotpm.config import Node
     from iotpm.store.database import Database
@@ -45,26 +45,14 @@ LOOK_S = 1.0
 """Time between two looks whether budget or disk are full before the next retention is due."""
 
 
-PIECE_BYTES = 1 << 20
-"""Bytes of a snapshot that are copied and written at a time."""
-LOW_PRIORITY = 15
-"""Nice value of a thread that nobody waits for."""
-
-
-def yield_to_others() -> None:
-    """Give this thread the processor only where no other wants it (Linux knows priorities of threads)."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
-
-
 class SnapshotSchedule:
-    """Asks the plane for snapshots; encodes and writes them in a thread that yields to all others."""
+    """Asks the plane for snapshots and has them written beside the commits."""
 
     def __init__(self, plane: _core.DataPlane, snapshots: Snapshots, settings: Node) -> None:
         self._plane = plane
         self._snapshots = snapshots
         self._settings = settings
-        self._writer = ThreadPoolExecutor(1, "iotpm-snapshot", yield_to_others)
+        self._writer = ThreadPoolExecutor(1, "iotpm-snapshot")
         self._writing: Future[float] | None = None
         self._last = time.monotonic()
         self._messages = 0
@@ -77,7 +65,7 @@ class SnapshotSchedule:
         """Write the chunk's snapshot if it carries one (then True); ask for the next one when it is due."""
         self._messages += chunk.messages
         if chunk.has_snapshot:
-            self._writing = self._writer.submit(self._write, chunk)
+            self._writing = self._writer.submit(self._write, chunk.last_seq, chunk.write_snapshot)
             return True
         if self._is_due():
             self._last, self._messages = time.monotonic(), 0
@@ -85,56 +73,51 @@ class SnapshotSchedule:
         return False
 
     def _is_due(self) -> bool:
+        settings = self._settings
+        due = self._age_s >= settings.snapshot_interval_s or self._messages >= settings.snapshot_messages
+        return (due or (self.urgent and self._messages > 0)) and self._has_time()
+
+    @property
+    def _age_s(self) -> float:
+        return time.monotonic() - self._last
+
+    def _has_time(self) -> bool:
+        """No file is under way, and the share of time allows another one."""
         if self._writing is not None:
             if not self._writing.done():
                 return False
             self._cost_s, self._writing = self._writing.result(), None
-        age_s = time.monotonic() - self._last
-        settings = self._settings
-        due = age_s >= settings.snapshot_interval_s or self._messages >= settings.snapshot_messages
-        return (due or (self.urgent and self._messages > 0)) and age_s * TIME_SHARE_MAX >= self._cost_s
+        return self._age_s * TIME_SHARE_MAX >= self._cost_s
 
     def when_idle(self, committed: int) -> None:
         """Without a chunk that could carry it: the state after the last committed message, if it is urgent."""
-        if not self.urgent or self._newest == committed or not self._is_due():
+        # One that was asked for after the last chunk never comes: what counts is which messages the newest covers.
+        if not self.urgent or self._newest == committed or not self._has_time():
             return
         seq, blob = self._plane.snapshot_now()
         if seq == committed:
             self._last, self._messages = time.monotonic(), 0
-            self._writing = self._writer.submit(self._write_timed, seq, [blob])
+            self._writing = self._writer.submit(self._write, seq, lambda path: path.write_bytes(blob))
 
-    def _write(self, chunk: _core.Chunk) -> float:
-        try:
-            blob = chunk.snapshot()
-        except IotpmError as error:
-            log.error("snapshot_not_captured", sequence=chunk.last_seq, error=str(error))
-            return 0.0
-        if blob is None:
-            return 0.0
-        pieces = [blob.piece(at, PIECE_BYTES) for at in range(0, len(blob), PIECE_BYTES)]
-        return self._write_timed(chunk.last_seq, pieces)
-
-    def _write_timed(self, seq: int, pieces: list[bytes]) -> float:
+    def _write(self, seq: int, fill: Callable[[Path], object]) -> float:
+        """Returns the seconds it took."""
         start = time.monotonic()
-        self._write_file(seq, pieces)
-        return time.monotonic() - start
-
-    def _write_file(self, seq: int, pieces: list[bytes]) -> None:
         try:
-            self._snapshots.write(seq, *pieces)
-        except OSError as error:
+            path = self._snapshots.create(seq, fill)
+        except (OSError, SnapshotError) as error:
             # The stream and the older snapshot still hold everything; the next one may find room.
             log.error("snapshot_not_written", sequence=seq, error=str(error))
-            return
-        self._newest = seq
-        log.info("snapshot_written", sequence=seq, bytes=sum(map(len, pieces)))
+        else:
+            self._newest = seq
+            log.info("snapshot_written", sequence=seq, bytes=path.stat().st_size)
+        return time.monotonic() - start
 
     def finish(self, committed: int) -> None:
         """Wait for a file under way and write the state at the end of a drain, unless it is ahead of the store."""
         self._writer.shutdown(wait=True)
         seq, blob = self._plane.snapshot_now()
         if 0 < seq == committed:
-            self._write_file(seq, [blob])
+            self._write(seq, lambda path: path.write_bytes(blob))
 
 
 class LakeMover:

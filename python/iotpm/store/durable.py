@@ -6,10 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-
-LARGE_PIECE_BYTES = 1 << 20
 
 
 def sync_file(path: Path) -> None:
@@ -29,18 +27,16 @@ def replace(temporary: Path, final: Path) -> None:
     sync_directory(final.parent)
 
 
-def write(path: Path, *pieces: bytes) -> None:
-    """Write a whole file under a temporary name and `replace` it.
+def write(path: Path, content: bytes) -> None:
+    """Write a whole file."""
+    create(path, lambda temporary: temporary.write_bytes(content))
 
-    A large one reaches the disk as it is written, so that no other file's sync has to wait for all of it.
-    """
+
+def create(path: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` write a file under a temporary name and `replace` it."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-                if len(piece) >= LARGE_PIECE_BYTES:
-                    os.fdatasync(file.fileno())
+        fill(temporary)
         replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -1,31 +1,27 @@
 """Snapshots of the engine's state: `state/<sequence>.snap`, whole or absent, the last two kept.
 
-The blob is the engine's own (versioned, zstd, checksummed). The frame around it makes any truncation or flipped bit
-show here already, so that `newest` can fall back to the older file.
-
-    magic "IPMS" | u16 version | u16 zero | u64 sequence | u64 length | u64 xxh3 of header up to here and blob | blob
+The content is the engine's own (versioned, zstd, checksummed): a truncation, a flipped bit or another version shows
+before it is restored, so that `newest` can fall back to the older file.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
-import xxhash
 
+from iotpm import _core
 from iotpm.errors import SnapshotError
 from iotpm.store import durable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = structlog.get_logger(__name__)
 
 KEPT = 2
-_MAGIC = b"IPMS"
-_VERSION = 1
-_HEAD = struct.Struct("<4sHHQQ")
-_SUM = struct.Struct("<Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +38,15 @@ class Snapshots:
     def __init__(self, data_dir: str | Path) -> None:
         self.directory = Path(data_dir) / "state"
 
-    def write(self, seq: int, *pieces: bytes) -> Path:
-        """Write the state after message `seq`, which must be committed, and drop all but the last two."""
+    def write(self, seq: int, blob: bytes) -> Path:
+        """Keep the state after message `seq`, which must be committed, and drop all but the last two."""
+        return self.create(seq, lambda path: path.write_bytes(blob))
+
+    def create(self, seq: int, fill: Callable[[Path], object]) -> Path:
+        """As `write`, of a state that `fill` writes to a path."""
         durable.make_directories(self.directory)
         path = self.directory / f"{seq}.snap"
-        durable.write(path, *_head(seq, pieces), *pieces)
+        durable.create(path, fill)
         self._prune()
         return path
 
@@ -85,14 +85,15 @@ class Snapshots:
     def _read(self, seq: int) -> Snapshot | None:
         path = self.directory / f"{seq}.snap"
         try:
-            snapshot = decode(path.read_bytes())
+            blob = path.read_bytes()
+            held = _core.snapshot_sequence(blob)
         except (OSError, SnapshotError) as error:
             log.error("snapshot_unusable", path=str(path), error=str(error))
             return None
-        if snapshot.seq != seq:
-            log.error("snapshot_unusable", path=str(path), error=f"it holds the state of message {snapshot.seq}")
+        if held != seq:
+            log.error("snapshot_unusable", path=str(path), error=f"it holds the state of message {held}")
             return None
-        return snapshot
+        return Snapshot(seq, blob)
 
     def _prune(self) -> None:
         for seq in self.sequences()[:-KEPT]:
@@ -100,36 +101,3 @@ class Snapshots:
         for left in self.directory.glob("*.tmp"):
             left.unlink()
         durable.sync_directory(self.directory)
-
-
-def encode(seq: int, blob: bytes) -> bytes:
-    """The file of a snapshot."""
-    return b"".join((*_head(seq, (blob,)), blob))
-
-
-def _head(seq: int, pieces: Sequence[bytes]) -> tuple[bytes, bytes]:
-    head = _HEAD.pack(_MAGIC, _VERSION, 0, seq, sum(map(len, pieces)))
-    checksum = xxhash.xxh3_64(head)
-    for piece in pieces:
-        checksum.update(piece)
-    return head, _SUM.pack(checksum.intdigest())
-
-
-def decode(data: bytes) -> Snapshot:
-    """What `encode` wrote.
-
-    Raises:
-        SnapshotError: truncated, altered, or of another version.
-    """
-    start = _HEAD.size + _SUM.size
-    if len(data) < start or data[:4] != _MAGIC:
-        raise SnapshotError(f"no snapshot: {len(data)} bytes that begin with {data[:4]!r}")
-    head, blob = data[: _HEAD.size], data[start:]
-    _, version, _, seq, length = _HEAD.unpack(head)
-    if length != len(blob):
-        raise SnapshotError(f"snapshot of message {seq}: {len(blob)} bytes of {length}")
-    if xxhash.xxh3_64_intdigest(head + blob) != _SUM.unpack(data[_HEAD.size : start])[0]:
-        raise SnapshotError(f"snapshot of message {seq}: its checksum does not match")
-    if version != _VERSION:
-        raise SnapshotError(f"snapshot of message {seq}: version {version}, this release reads {_VERSION}")
-    return Snapshot(seq, blob)
