@@ -112,7 +112,7 @@ def test_the_cusum_is_the_tabular_one() -> None:
 
 
 def page_hinkley(values: list[float], *, delta: float, threshold: float, alpha: float) -> list[float]:
-    """As river's drift.PageHinkley in mode "both" defines it, with its statistic over the threshold."""
+    """The recursion that `test_detectors_peers.py` holds to river, with its statistic over the threshold."""
     out, fresh = [], True
     n, mean, rising, least, falling, greatest = 0, 0.0, 0.0, 0.0, 0.0, 0.0
     for x in values:
@@ -128,7 +128,7 @@ def page_hinkley(values: list[float], *, delta: float, threshold: float, alpha: 
     return out
 
 
-def test_page_hinkley_is_rivers_on_standardised_readings() -> None:
+def test_page_hinkley_is_its_recursion_on_standardised_readings() -> None:
     x = walk(6)
     expected = page_hinkley(standardised(x).tolist(), delta=0.1, threshold=50.0, alpha=0.9999)
     found = detect.score_series(x, warm_up=WARM_UP, detectors=["page_hinkley"])
