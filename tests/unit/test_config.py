@@ -232,3 +232,11 @@ calendar = { timezone = "Tokyo" }
         '"fri", "mon", "sat", "sun", "thu", "tue", "wed"',
         "plant.toml:4: calendar.holidays = ['tomorrow']: must be a list, each item a date such as 2026-12-25",
     ]
+
+
+def test_half_of_what_is_usual_for_a_class_is_a_mistake(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, "[[template]]\nusual = { median = 2.1 }\n") == [
+        "plant.toml:2: template[0].usual.median = 2.1: needs deviation too"
+    ]
+    config = load(tmp_path, "[[template]]\nusual = { median = 2.1, deviation = 0.3 }\n")
+    assert json.loads(config.templates_json())[0]["usual"] == {"median": 2.1, "deviation": 0.3}

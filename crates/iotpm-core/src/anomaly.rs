@@ -1,13 +1,13 @@
 //! An anomaly and its revisions: begin, worse, end.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cmp::Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{FrameFeature, SignalId, features::WindowFeatures};
 
 /// How much history stands behind a score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Maturity {
     /// Too little seen to judge: rules only.
@@ -17,6 +17,33 @@ pub enum Maturity {
     Learning = 1,
     /// The detector's whole history is there.
     Mature = 2,
+    /// Too little seen to judge by itself: what the template says is usual for its class stands in. More than cold, less than
+    /// learning.
+    Prior = 3,
+}
+
+impl Maturity {
+    /// How much it is, where the code in tables only names it.
+    fn rank(self) -> u8 {
+        match self {
+            Self::Cold => 0,
+            Self::Prior => 1,
+            Self::Learning => 2,
+            Self::Mature => 3,
+        }
+    }
+}
+
+impl PartialOrd for Maturity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Maturity {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
 }
 
 /// The detector that raised a score.
@@ -140,7 +167,7 @@ macro_rules! names {
     };
 }
 
-names!(Maturity { Cold => "cold", Learning => "learning", Mature => "mature" });
+names!(Maturity { Cold => "cold", Learning => "learning", Mature => "mature", Prior => "prior" });
 names!(Detector {
     Limits => "limits",
     RateOfChange => "rate_of_change",

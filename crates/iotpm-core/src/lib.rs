@@ -57,5 +57,5 @@ pub use output::{
     Counters, LateReading, Output, ReadingRow, RejectReason, Rejected, ScoreRow, VibrationRow, WaveformRow, WindowRow,
 };
 pub use reading::{NO_STREAM_TIME, Quality, Reading, SignalId, Waveform};
-pub use template::{Limits, Template, Templates};
+pub use template::{Limits, Template, Templates, Usual};
 pub use waveform::{FrameFeature, SampleScale, VibrationFeatures, WaveformTemplate};

@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub physical: (f64, f64),
     pub resolution: Option<f64>,
     pub limits: Option<Limits>,
+    /// Median and deviation that are usual for the signal's class.
+    pub prior: Option<(f64, f64)>,
     pub max_rate_per_s: Option<f64>,
     pub flatline_readings: Option<u32>,
     pub modified_z_window: usize,
@@ -84,6 +86,7 @@ impl Settings {
             physical: (t.physical_min.unwrap_or(f64::NEG_INFINITY), t.physical_max.unwrap_or(f64::INFINITY)),
             resolution: t.resolution,
             limits: (has_limits && runs("limits")).then_some(t.limits),
+            prior: t.usual.median.zip(t.usual.deviation),
             max_rate_per_s: t.max_rate_per_s.filter(|_| runs("rate_of_change")),
             flatline_readings: runs("flatline").then_some(t.flatline_readings as u32),
             modified_z_window: t.modified_z_window,

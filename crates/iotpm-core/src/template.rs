@@ -23,6 +23,16 @@ pub struct Limits {
     pub deadband: f64,
 }
 
+/// What is usual for the class of a signal, known before its first reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Usual {
+    /// Its median, in the template's unit.
+    pub median: Option<f64>,
+    /// Its standard deviation, in the template's unit: how far readings of any signal of the class lie from the median.
+    pub deviation: Option<f64>,
+}
+
 /// Configuration of all signals whose name matches `pattern`; the first matching template wins.
 ///
 /// Deserialised from the JSON that the configuration layer writes; unknown keys are errors.
@@ -55,6 +65,8 @@ pub struct Template {
     pub resolution: Option<f64>,
     /// Alarm limits.
     pub limits: Limits,
+    /// What is usual for signals like these: it stands in for a signal's own statistics until there are any.
+    pub usual: Usual,
     /// Greatest allowed rate of change per second; default: no such check.
     pub max_rate_per_s: Option<f64>,
     /// Readings of the modified z-score's rolling window.
@@ -119,6 +131,7 @@ impl Default for Template {
             physical_max: None,
             resolution: None,
             limits: Limits::default(),
+            usual: Usual::default(),
             max_rate_per_s: None,
             modified_z_window: 100,
             modified_z_boundary: 3.5,
@@ -205,6 +218,7 @@ fn check(template: &Template) -> Result<()> {
     range("future_tolerance_s", t.future_tolerance_s, 0.0, 86_400.0, "between 0 and 86400")?;
     range("modified_z_window", t.modified_z_window as f64, 8.0, 100_000.0, "between 8 and 100000")?;
     range("modified_z_boundary", t.modified_z_boundary, 0.1, 1e6, "between 0.1 and 1000000")?;
+    usual(t)?;
     range("ema_span", t.ema_span as f64, 8.0, 1e7, "between 8 and 10000000")?;
     range("ema_boundary", t.ema_boundary, 0.1, 1e6, "between 0.1 and 1000000")?;
     range("flatline_readings", t.flatline_readings as f64, 3.0, 1e6, "between 3 and 1000000")?;
@@ -231,6 +245,14 @@ fn check(template: &Template) -> Result<()> {
         "names among basic, default, asset_model, limits, rate_of_change, flatline, modified_z, ema_baseline, novelty, resonance, day, \
          ewma, cusum, page_hinkley, level_shift, seasonal, frozen_baseline, discord, half_space_trees",
     )
+}
+
+fn usual(t: &Template) -> Result<()> {
+    let Usual { median, deviation } = t.usual;
+    let holds = median.is_some() == deviation.is_some() && median.is_none_or(f64::is_finite);
+    require(t, "usual.median", median, holds, "a finite number, beside usual.deviation")?;
+    let holds = deviation.is_none_or(|deviation| deviation.is_finite() && deviation > 0.0);
+    require(t, "usual.deviation", deviation, holds, "a positive number, beside usual.median")
 }
 
 fn is_detector(name: &str) -> bool {

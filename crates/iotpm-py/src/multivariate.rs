@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use iotpm_core::{
-    Maturity,
     calibration::{Tail, TailOptions},
     multivariate::{AssetFrame, Method, Model, Scorer, Settings, estimators},
 };
@@ -115,11 +114,7 @@ impl MultivariateModel {
     /// `learning` or `mature`.
     #[getter]
     fn maturity(&self) -> &'static str {
-        match self.model.maturity() {
-            Maturity::Cold => "cold",
-            Maturity::Learning => "learning",
-            Maturity::Mature => "mature",
-        }
+        self.model.maturity().name()
     }
 }
 

@@ -32,6 +32,7 @@ from iotpm.config.model import (
     Store,
     Stream,
     Template,
+    Usual,
     Webhook,
 )
 from iotpm.errors import ConfigError
@@ -56,6 +57,7 @@ __all__ = [
     "Store",
     "Stream",
     "Template",
+    "Usual",
     "Webhook",
     "example",
 ]

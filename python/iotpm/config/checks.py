@@ -65,6 +65,9 @@ def _template(t: Template) -> Iterator[Finding]:
         below, above = getattr(t.limits, lower), getattr(t.limits, upper)
         if below > above:
             yield ("limits", lower), below, f"must be at most {upper} = {above}"
+    if (t.usual.median is None) != (t.usual.deviation is None):
+        given, missing = ("deviation", "median") if t.usual.median is None else ("median", "deviation")
+        yield ("usual", given), getattr(t.usual, given), f"needs {missing} too"
     yield from _states(t.state)
     for key, value, problem in calendars.findings(t.calendar):
         yield ("calendar", key), value, problem

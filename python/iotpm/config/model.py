@@ -189,6 +189,15 @@ class AlarmLimits(Section, frozen=True, kw_only=True):
     deadband: Annotated[float, Meta(ge=0, description="how far the value must come back to clear a limit")] = 0.0
 
 
+class Usual(Section, frozen=True, kw_only=True):
+    """What is usual for signals like these; it scores the first readings and fades as the signal's own come in."""
+
+    median: Annotated[float | None, Meta(description="median, in the template's unit", examples=[2.1])] = None
+    deviation: Annotated[
+        Positive | None, Meta(description="how far readings lie from it, standard deviation", examples=[0.3])
+    ] = None
+
+
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 TimeOfDay = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
@@ -438,6 +447,7 @@ class Template(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
         Positive | None, Meta(description="smallest step of the sensor; default: learned", examples=[0.1])
     ] = None
     limits: Annotated[AlarmLimits, Meta(description="alarm limits")] = AlarmLimits()
+    usual: Annotated[Usual, Meta(description="usual values of the class")] = Usual()
     max_rate_per_s: Annotated[
         Positive | None, Meta(description="greatest change per second; default: no check", examples=[5.0])
     ] = None

@@ -190,10 +190,11 @@ impl BasicDetectors {
         self.modified_z.resize(settings.modified_z_window);
     }
 
-    /// Maturity of the slowest learner that runs.
+    /// Maturity of the slowest learner that runs; the class's, while it knows nothing itself.
     pub fn maturity(&self, settings: &Settings) -> Maturity {
         let modified_z = settings.modified_z_boundary.map(|_| self.modified_z.maturity());
         let ema_baseline = settings.ema_boundary.map(|_| self.ema_baseline.maturity(settings));
-        modified_z.into_iter().chain(ema_baseline).min().unwrap_or(Maturity::Mature)
+        let least = modified_z.into_iter().chain(ema_baseline).min().unwrap_or(Maturity::Mature);
+        if settings.prior.is_some() && modified_z.is_some() { least.max(Maturity::Prior) } else { least }
     }
 }

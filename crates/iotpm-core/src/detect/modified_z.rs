@@ -23,6 +23,9 @@ const WANDER_SHARE: f64 = 0.45;
 /// wander, which keeps a slow signal from alarming whenever it leaves a quiet stretch. Where more than half of the window
 /// is one value, so that the MAD is 0, the root mean square deviation from the median takes its place: the source's own
 /// substitute, the mean absolute deviation, would call a level that is visited every fifth reading an outlier.
+///
+/// Where the template says what is usual for the signal's class, that scores the first reading and fades as the window fills:
+/// of n readings in a window of W, median and variance are those of the mixture of both, the class weighing 1 - n / W.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ModifiedZ {
     window: RollingWindow,
@@ -65,8 +68,33 @@ impl ModifiedZ {
         (squares / self.window.len() as f64).sqrt()
     }
 
-    fn verdict(&mut self, sample: &Sample, boundary: f64) -> Verdict {
+    /// Median and deviation of what is in the window.
+    fn own(&mut self) -> (f64, f64) {
+        if self.window.is_empty() {
+            return (0.0, 0.0);
+        }
+        let (median, mad) = self.window.median_and_mad();
+        (median, if mad > 0.0 { mad / MODIFIED_Z_FACTOR } else { self.deviation(median) })
+    }
+
+    /// Score while the class of the signal has a say.
+    fn by_class(&mut self, sample: &Sample, boundary: f64, (usual, deviation): (f64, f64)) -> Verdict {
+        let maturity = self.maturity().max(Maturity::Prior);
+        let share = self.window.len() as f64 / self.window.capacity() as f64;
+        let (median, own) = self.own();
+        let expected = share * median + (1.0 - share) * usual;
+        let apart = share * (1.0 - share) * (median - usual).powi(2);
+        let variance = share * own.powi(2) + (1.0 - share) * deviation.powi(2) + apart;
+        let width = 1.0 + LEARNING_WIDTH / self.window.capacity() as f64;
+        let z = modified_z(sample.value, expected, MODIFIED_Z_FACTOR * variance.sqrt(), sample.resolution);
+        Verdict { score: z.abs() / (boundary * width), expected, maturity }
+    }
+
+    fn verdict(&mut self, sample: &Sample, boundary: f64, prior: Option<(f64, f64)>) -> Verdict {
         let maturity = self.maturity();
+        if let Some(prior) = prior.filter(|_| maturity < Maturity::Mature) {
+            return self.by_class(sample, boundary, prior);
+        }
         if maturity == Maturity::Cold {
             return Verdict::COLD;
         }
@@ -81,7 +109,9 @@ impl ModifiedZ {
 
 impl ReadingDetector for ModifiedZ {
     fn judge(&mut self, sample: &Sample, settings: &Settings) -> Verdict {
-        let verdict = settings.modified_z_boundary.map_or(Verdict::COLD, |boundary| self.verdict(sample, boundary));
+        let verdict = settings
+            .modified_z_boundary
+            .map_or(Verdict::COLD, |boundary| self.verdict(sample, boundary, settings.prior));
         self.window.push(sample.value);
         verdict
     }

@@ -140,6 +140,7 @@ impl FrameSettings {
         let with_limits = Settings {
             physical: (f64::NEG_INFINITY, f64::INFINITY),
             resolution: None,
+            prior: None,
             max_rate_per_s: None,
             frames: None,
             ..settings.clone()
