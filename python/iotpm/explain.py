@@ -30,6 +30,7 @@ CONTEXT_US: Final = 600_000_000
 CONTEXT_LENGTHS: Final = 3
 """... or this many times as long as it lasted."""
 _ID_MIN: Final = 4
+DOUBTFUL: Final = "Most of what crossed is doubtful: its source calls it uncertain, or it follows a gap or late data, or others are missing."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,10 @@ class Explanation:
         side = {1: "above", -1: "below"}.get(row["direction"], "off")
         expected = "" if row["expected"] is None else f" what was expected, {row['expected']:.6g}"
         value = "no value" if row["peak_value"] is None else f"{row['peak_value']:.6g}"
-        return f"{row['name']} reached {value}, {side}{expected}: {row['peak_score']:.3g} times the alarm boundary."
+        doubt = "" if row["quality"] == "good" else f" {DOUBTFUL}"
+        return (
+            f"{row['name']} reached {value}, {side}{expected}: {row['peak_score']:.3g} times the alarm boundary.{doubt}"
+        )
 
 
 def explain(source: Source, anomaly_id: str) -> Explanation:

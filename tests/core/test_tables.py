@@ -20,7 +20,7 @@ COLUMNS = {
     "windows": f"signal start end segment n truncated {' '.join(FEATURES)} score maturity state speed load seq",
     "waveforms": "signal start rate_hz scale samples seq",
     "anomalies": "id signal site asset name detector kind revision state severity start time end peak_time peak_score "
-    "peak_value score value expected direction maturity failure_mode contributors seq position",
+    "peak_value score value expected direction maturity failure_mode contributors quality agreeing seq position",
     "outbox": "outbox_seq seq subject payload cause_time",
     "dead_letters": "seq position subject reason detail payload stored_at",
     "feedback": "id action label anomaly name detector kind direction peak_score start end author note said_at "

@@ -43,7 +43,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "detector": pl.String, "kind": pl.String, "revision": pl.UInt32, "state": pl.String, "severity": pl.String,
         "start": TIME, "time": TIME, "end": TIME, "peak_time": TIME, "peak_score": pl.Float64, "peak_value": pl.Float64,
         "score": pl.Float64, "value": pl.Float64, "expected": pl.Float64, "direction": pl.Int8, "maturity": pl.String,
-        "failure_mode": pl.String, "contributors": pl.String, "seq": pl.UInt64, "position": pl.UInt32,
+        "failure_mode": pl.String, "contributors": pl.String, "quality": pl.String, "agreeing": pl.String,
+        "seq": pl.UInt64, "position": pl.UInt32,
     },
     "outbox": {
         "outbox_seq": pl.UInt64, "seq": pl.UInt64, "subject": pl.String, "payload": pl.String, "cause_time": TIME,

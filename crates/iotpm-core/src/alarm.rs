@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    AnomalyKind, AnomalyRevision, AnomalyState, Detector, Maturity, Severity, SignalId,
+    AnomalyKind, AnomalyRevision, AnomalyState, Detector, DetectorSet, Maturity, Quality, Severity, SignalId,
     detect::{Fused, Verdict},
     features::WindowFeatures,
     feedback::{Seen, Told},
@@ -45,6 +45,29 @@ pub(crate) struct Scored {
     pub time_us: i64,
     pub value: f64,
     pub fused: Fused,
+    pub doubt: Doubt,
+}
+
+/// What speaks against a reading that crosses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    #[default]
+    None,
+    /// It follows a gap, or late data are missing before it: statistics compare it with other than its neighbours.
+    Neighbours,
+    /// Its source calls it uncertain.
+    Value,
+}
+
+impl Scored {
+    /// Whether its crossing counts for less than another's.
+    fn is_doubtful(&self) -> bool {
+        match self.doubt {
+            Doubt::None => false,
+            Doubt::Neighbours => self.fused.detector.is_none_or(|detector| !detector.is_rule()),
+            Doubt::Value => true,
+        }
+    }
 }
 
 /// What became of a reading that may raise, worsen or end an anomaly.
@@ -63,6 +86,8 @@ pub(crate) enum Step {
 pub(crate) struct Alarm {
     /// One bit a released reading, the newest lowest: did it reach 1.0?
     crossings: u32,
+    /// Those of them that are doubtful.
+    doubtful: u32,
     open: Option<Box<Open>>,
     gap: Option<Box<Open>>,
     last: Option<Closed>,
@@ -90,6 +115,8 @@ struct Open {
     maturity: Maturity,
     above: u32,
     below: u32,
+    doubtful: u32,
+    agreeing: DetectorSet,
     quiet: u32,
     /// It looks like what was labelled false, so far.
     muted: bool,
@@ -104,27 +131,37 @@ impl Alarm {
     /// Notes a reading that no detector may judge.
     pub fn observe_unusable(&mut self) {
         self.crossings <<= 1;
+        self.doubtful <<= 1;
     }
 
     /// Forgets which of the last readings crossed (the ring was emptied).
     pub fn forget_crossings(&mut self) {
-        self.crossings = 0;
+        (self.crossings, self.doubtful) = (0, 0);
     }
 
     /// Takes a scored reading that is not yet in the ring.
     pub fn observe(&mut self, at: &Context, scored: &Scored, ring: &Ring, settings: &Settings, repeat_us: i64) -> Step {
         let crosses = scored.fused.verdict.score >= 1.0;
+        let doubtful = crosses && scored.is_doubtful();
         self.crossings = self.crossings << 1 | u32::from(crosses);
+        self.doubtful = self.doubtful << 1 | u32::from(doubtful);
         if self.open.is_some() {
             return self.follow(at, scored, settings);
         }
         let recent = self.crossings & (u32::MAX >> (32 - settings.begin_of));
-        let due = scored.fused.verdict.score >= settings.begin_at_once || recent.count_ones() >= settings.begin_count;
-        if !crosses || !due {
+        let at_once = scored.fused.verdict.score >= settings.begin_at_once && !doubtful;
+        if !crosses || !(at_once || self.persists(recent, settings)) {
             self.suppressing &= recent != 0;
             return Step::Quiet;
         }
         self.raise(at, scored, ring, (recent, repeat_us), settings)
+    }
+
+    /// Whether enough of the last readings crossed. Of doubtful ones it takes all: each counts `begin_count` of `begin_of`.
+    fn persists(&self, recent: u32, settings: &Settings) -> bool {
+        let doubtful = (recent & self.doubtful).count_ones();
+        let good = recent.count_ones() - doubtful;
+        good * settings.begin_of + doubtful * settings.begin_count >= settings.begin_count * settings.begin_of
     }
 
     fn raise(
@@ -141,7 +178,9 @@ impl Alarm {
             return if first { Step::Suppressed } else { Step::Quiet };
         }
         self.suppressing = false;
-        let open = self.open.insert(Box::new(Open::begin(at, detector, scored, ring, recent)));
+        let mut open = Open::begin(at, detector, scored, ring, recent);
+        open.doubtful = (recent & self.doubtful).count_ones();
+        let open = self.open.insert(Box::new(open));
         open.tell(at, scored, settings)
     }
 
@@ -179,7 +218,7 @@ impl Alarm {
 
     /// Readings stopped at `last_us`; `score` is the silence in units of the idle timeout.
     pub fn begin_gap(&mut self, at: &Context, last_us: i64, now_us: i64, score: f64) -> AnomalyRevision {
-        let scored = Scored { time_us: now_us, value: f64::NAN, fused: gap_verdict(score) };
+        let scored = Scored { time_us: now_us, value: f64::NAN, fused: gap_verdict(score), doubt: Doubt::None };
         let mut open = Open::first(at, Detector::Gap, last_us, &scored);
         open.peak_us = now_us;
         let revision = open.revise(at, AnomalyState::Begin, &scored);
@@ -191,13 +230,13 @@ impl Alarm {
     pub fn end_gap(&mut self, at: &Context, time_us: i64) -> Option<AnomalyRevision> {
         let mut open = self.gap.take()?;
         open.last_crossing_us = time_us;
-        let scored = Scored { time_us, value: f64::NAN, fused: gap_verdict(0.0) };
+        let scored = Scored { time_us, value: f64::NAN, fused: gap_verdict(0.0), doubt: Doubt::None };
         Some(open.revise(at, AnomalyState::End, &scored))
     }
 }
 
 fn gap_verdict(score: f64) -> Fused {
-    Fused { verdict: Verdict::by_rule(score), detector: Some(Detector::Gap) }
+    Fused::by(Detector::Gap, Verdict::by_rule(score))
 }
 
 impl Open {
@@ -231,6 +270,8 @@ impl Open {
             maturity: verdict.maturity,
             above: 0,
             below: 0,
+            doubtful: 0,
+            agreeing: DetectorSet::of(detector).with(scored.fused.agreeing),
             quiet: 0,
             muted: false,
         }
@@ -241,6 +282,8 @@ impl Open {
         self.quiet = 0;
         self.last_crossing_us = scored.time_us;
         self.count_side(scored.value, verdict.expected);
+        self.doubtful = self.doubtful.saturating_add(u32::from(scored.is_doubtful()));
+        self.agreeing = self.agreeing.with(scored.fused.agreeing);
         if verdict.score > self.peak_score {
             self.peak_score = verdict.score;
             (self.peak_us, self.peak_value) = (scored.time_us, scored.value);
@@ -302,6 +345,12 @@ impl Open {
         }
     }
 
+    /// Doubtful if most of what crossed was.
+    fn quality(&self) -> Quality {
+        let crossings = self.above.saturating_add(self.below);
+        if self.doubtful.saturating_mul(2) > crossings { Quality::Uncertain } else { Quality::Good }
+    }
+
     fn revised(&mut self, at: &Context, state: AnomalyState, scored: &Scored) -> Step {
         Step::Revised(Box::new(self.revise(at, state, scored)))
     }
@@ -330,6 +379,8 @@ impl Open {
             direction: direction(self.peak_value, self.expected),
             maturity: self.maturity,
             window: at.window.cloned(),
+            quality: self.quality(),
+            agreeing: self.agreeing,
             contributions: Box::default(),
             sequence: at.sequence,
             position: at.position,

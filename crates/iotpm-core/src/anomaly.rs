@@ -4,7 +4,7 @@ use std::{borrow::Cow, cmp::Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FrameFeature, SignalId, features::WindowFeatures};
+use crate::{FrameFeature, Quality, SignalId, features::WindowFeatures};
 
 /// How much history stands behind a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -158,6 +158,9 @@ macro_rules! names {
                 match self { $(Self::$variant => $name),+ }
             }
 
+            /// All of them.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+
             /// The one of that name.
             #[must_use]
             pub fn named(name: &str) -> Option<Self> {
@@ -202,6 +205,12 @@ names!(AnomalyState { Begin => "begin", Worse => "worse", End => "end" });
 names!(Severity { Low => "low", Medium => "medium", High => "high", Critical => "critical" });
 
 impl Detector {
+    /// Whether it judges by a rule that needs no statistics of what was before.
+    #[must_use]
+    pub fn is_rule(self) -> bool {
+        matches!(self, Self::Limits | Self::RateOfChange | Self::Flatline | Self::Gap)
+    }
+
     /// Its name in tables and events: `modified_z`, and `modified_z.rms` where it judged that feature of frames.
     #[must_use]
     pub fn name_of(self, feature: Option<FrameFeature>) -> Cow<'static, str> {
@@ -213,6 +222,32 @@ impl Detector {
     pub fn of_name(name: &str) -> Option<(Self, Option<FrameFeature>)> {
         let Some((detector, feature)) = name.split_once('.') else { return Some((Self::named(name)?, None)) };
         Some((Self::named(detector)?, Some(FrameFeature::named(feature)?)))
+    }
+}
+
+/// Some of the detectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DetectorSet(u32);
+
+impl DetectorSet {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+
+    /// The one detector.
+    #[must_use]
+    pub fn of(detector: Detector) -> Self {
+        Self(1 << detector as u32)
+    }
+
+    /// Those of both sets.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Each of them, in order of their numbers.
+    pub fn iter(self) -> impl Iterator<Item = Detector> {
+        Detector::ALL.into_iter().filter(move |detector| self.0 >> *detector as u32 & 1 == 1)
     }
 }
 
@@ -274,6 +309,10 @@ pub struct AnomalyRevision {
     pub maturity: Maturity,
     /// The signal's latest closed window, if any: (start, end, features).
     pub window: Option<(i64, i64, Box<WindowFeatures>)>,
+    /// [`Quality::Uncertain`] if most of the readings that crossed were doubtful; see [`crate::Template`]'s `begin_count`.
+    pub quality: Quality,
+    /// Detectors that reached 1.0 during it, the one that raised it among them.
+    pub agreeing: DetectorSet,
     /// Of an anomaly of an asset: the signals with the greatest shares at its peak, greatest first; it is told as the
     /// first signal's of its begin. Else empty.
     pub contributions: Box<[Contribution]>,

@@ -42,7 +42,9 @@ pub mod vibration;
 mod waveform;
 mod window;
 
-pub use anomaly::{AnomalyKind, AnomalyRevision, AnomalyState, Contribution, Detector, Maturity, Severity};
+pub use anomaly::{
+    AnomalyKind, AnomalyRevision, AnomalyState, Contribution, Detector, DetectorSet, Maturity, Severity,
+};
 pub use batch::{Barrier, BarrierKind, Batch, NewSignal};
 pub use calendar::{Calendar, CalendarTemplate};
 pub use engine::{Engine, EngineOptions, SignalSnapshot, SignalStats};

@@ -29,6 +29,18 @@ pub enum Quality {
 }
 
 impl Quality {
+    /// Its name in tables and events.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Uncertain => "uncertain",
+            Self::Bad => "bad",
+            Self::NonFinite => "non_finite",
+            Self::OutOfRange => "out_of_range",
+        }
+    }
+
     /// Whether detectors and features may use the value.
     #[must_use]
     pub fn is_usable(self) -> bool {

@@ -10,6 +10,8 @@ const CLOCK_STEP_READINGS: u32 = 64;
 pub(crate) struct Waiting {
     pub time_us: i64,
     pub value: f64,
+    /// Its source doubts it.
+    pub uncertain: bool,
 }
 
 /// What the time rules say of a reading.
@@ -137,7 +139,7 @@ mod tests {
                 continue;
             }
             match reorder.arrive(time_us, lateness_us) {
-                Arrival::Accepted => reorder.wait(Waiting { time_us, value: 0.0 }),
+                Arrival::Accepted => reorder.wait(Waiting { time_us, value: 0.0, uncertain: false }),
                 Arrival::Duplicate => duplicates += 1,
                 Arrival::Late(watermark) => {
                     assert!(time_us < watermark);
@@ -178,7 +180,7 @@ mod tests {
         let mut early = 0;
         for time_us in [10, 20, 30] {
             assert_eq!(reorder.arrive(time_us, 1000), Arrival::Accepted);
-            reorder.wait(Waiting { time_us, value: 0.0 });
+            reorder.wait(Waiting { time_us, value: 0.0, uncertain: false });
             early += reorder.release(1000, 2, &mut out);
         }
         assert_eq!((early, out.len(), out[0].time_us), (1, 1, 10));

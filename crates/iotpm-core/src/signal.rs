@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::{
     AnomalyRevision, LateReading, Maturity, NO_STREAM_TIME, Output, Quality, Reading, ReadingRow, RejectReason,
     Rejected, ScoreRow, SignalId, WindowRow,
-    alarm::{Alarm, Context, LatestWindow, Scored, Step},
+    alarm::{Alarm, Context, Doubt, LatestWindow, Scored, Step},
     asset::asset_of,
     detect::{BasicDetectors, Judged, SeriesScorer, WARM_UP_READINGS},
     features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
@@ -87,6 +87,10 @@ pub(crate) struct SignalState {
     /// Where the template adds detectors to the set `basic`.
     series: Option<Box<SeriesScorer>>,
     alarm: Alarm,
+    /// Event time of the last scored reading.
+    usable_us: i64,
+    /// Readings to come whose neighbours are in doubt.
+    unsettled: u8,
     latest_window: Option<LatestWindow>,
     /// Only of a signal that has waveforms.
     frames: Option<Box<Frames>>,
@@ -114,6 +118,8 @@ impl SignalState {
             detectors: BasicDetectors::new(settings),
             series: series_of(settings),
             alarm: Alarm::default(),
+            usable_us: NO_STREAM_TIME,
+            unsettled: 0,
             latest_window: None,
             frames: None,
             operating: settings.state.is_some().then(Box::default),
@@ -198,6 +204,7 @@ impl SignalState {
     fn keep_late(&mut self, reading: &Reading, watermark_us: i64, run: &mut Run) {
         self.counts.late += 1;
         self.last_stream_us = self.last_stream_us.max(reading.stream_time_us);
+        self.unsettled = run.settings.begin_of as u8;
         run.output.counters.late += 1;
         run.output.late.push(LateReading { row: row(reading, run.settings), watermark_us });
     }
@@ -211,7 +218,7 @@ impl SignalState {
         self.count_quality(row.quality, run);
         run.output.readings.push(row);
         let value = if row.quality.is_usable() { row.value } else { f64::NAN };
-        let waiting = Waiting { time_us: row.time_us, value };
+        let waiting = Waiting { time_us: row.time_us, value, uncertain: row.quality == Quality::Uncertain };
         if self.reorder.passes_through(run.settings.lateness_us) {
             self.reorder.passed(waiting.time_us);
             self.release(waiting, run);
@@ -349,7 +356,7 @@ impl SignalState {
 
     /// `judging` are the settings that the detectors go by, mostly those of the run.
     fn score(&mut self, reading: Waiting, judging: &Settings, run: &mut Run) -> f64 {
-        let Waiting { time_us, value } = reading;
+        let Waiting { time_us, value, .. } = reading;
         let Judged { mut fused, rules } = self.detectors.judge(time_us, value, judging);
         if let Some(series) = &mut self.series {
             fused = fused.or(series.judge(time_us, value));
@@ -368,9 +375,10 @@ impl SignalState {
             });
         }
         let repeat_us = run.settings.repeat_us.or(self.windows.map(|w| w.length_us())).unwrap_or(0);
+        let doubt = self.doubt(&reading, run.settings);
         let at = context(self.id, &self.name, self.latest_window.as_ref(), run);
         let raising = if run.asset_judges { rules } else { fused };
-        let scored = Scored { time_us, value, fused: raising };
+        let scored = Scored { time_us, value, fused: raising, doubt };
         let step = self.alarm.observe(&at, &scored, &self.ring, run.settings, repeat_us);
         match step {
             Step::Quiet => {}
@@ -379,6 +387,25 @@ impl SignalState {
             Step::Revised(revision) => self.log(*revision, run),
         }
         fused.verdict.score
+    }
+
+    /// Whether the reading, or what it is compared with, is to be doubted: so are as many readings behind a gap or a late one as
+    /// an anomaly looks at.
+    fn doubt(&mut self, reading: &Waiting, settings: &Settings) -> Doubt {
+        let silence_us = reading.time_us.saturating_sub(self.usable_us);
+        let silent =
+            |interval_us| self.usable_us != NO_STREAM_TIME && silence_us > settings.idle_timeout_us(interval_us);
+        if self.typical_us.is_some_and(silent) {
+            self.unsettled = settings.begin_of as u8;
+        }
+        self.usable_us = reading.time_us;
+        let unsettled = self.unsettled > 0;
+        self.unsettled = self.unsettled.saturating_sub(1);
+        match (reading.uncertain, unsettled) {
+            (true, _) => Doubt::Value,
+            (false, true) => Doubt::Neighbours,
+            (false, false) => Doubt::None,
+        }
     }
 
     fn log(&mut self, revision: AnomalyRevision, run: &mut Run) {

@@ -58,6 +58,8 @@ struct Data<'a> {
     expected: f64,
     direction: i8,
     maturity: &'static str,
+    quality: &'static str,
+    agreeing: Vec<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure_mode: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -97,6 +99,11 @@ impl Serialize for Features<'_> {
         }
         map.end()
     }
+}
+
+/// Names of the detectors that reached 1.0 during it.
+pub(crate) fn agreeing(revision: &AnomalyRevision) -> Vec<Cow<'static, str>> {
+    revision.agreeing.iter().map(|detector| detector.name_of(revision.feature)).collect()
 }
 
 fn kind(state: AnomalyState) -> &'static str {
@@ -141,6 +148,8 @@ pub(crate) fn encode(revision: &AnomalyRevision, subject: &Subject<'_>) -> serde
             expected: revision.expected,
             direction: revision.direction,
             maturity: revision.maturity.name(),
+            quality: revision.quality.name(),
+            agreeing: agreeing(revision),
             failure_mode: subject.failure_mode,
             contributors: subject.contributors,
             seq: revision.sequence,
@@ -151,7 +160,7 @@ pub(crate) fn encode(revision: &AnomalyRevision, subject: &Subject<'_>) -> serde
 
 #[cfg(test)]
 mod tests {
-    use iotpm_core::{AnomalyKind, Detector, Maturity, Severity, SignalId};
+    use iotpm_core::{AnomalyKind, Detector, DetectorSet, Maturity, Quality, Severity, SignalId};
     use serde_json::{Value, json};
 
     use super::*;
@@ -177,6 +186,8 @@ mod tests {
             expected: f64::NAN,
             direction: 1,
             maturity: Maturity::Mature,
+            quality: Quality::Uncertain,
+            agreeing: DetectorSet::of(Detector::ModifiedZ).with(DetectorSet::of(Detector::EmaBaseline)),
             window: Some((1, 2, Box::new(WindowFeatures([f64::NAN; 17])))),
             contributions: Box::default(),
             sequence: 12,
@@ -223,6 +234,10 @@ mod tests {
         assert_eq!(
             (&data["is_anomaly"], &data["expected"], &data["unit"]),
             (&json!(false), &Value::Null, &json!("Cel"))
+        );
+        assert_eq!(
+            (&data["quality"], &data["agreeing"]),
+            (&json!("uncertain"), &json!(["modified_z", "ema_baseline"]))
         );
         assert_eq!(data["features"].as_object().unwrap().len(), 17);
         assert_eq!(data["features"]["rms"], Value::Null);

@@ -15,7 +15,7 @@ use iotpm_core::{
 };
 use serde::Serialize;
 
-use crate::{OutboxEvent, columns::Columns, error::Result, registry::SignalRow, sources::HighWater};
+use crate::{OutboxEvent, columns::Columns, error::Result, event, registry::SignalRow, sources::HighWater};
 
 /// Sequences of a chunk's messages, ascending, and when the broker stored each.
 #[derive(Debug, Default)]
@@ -223,6 +223,7 @@ pub(crate) fn anomaly_log(rows: &[LoggedAnomaly]) -> Result<RecordBatch> {
     let detectors: Vec<_> = rows.iter().map(|row| row.revision.detector.name_of(row.revision.feature)).collect();
     let parts: Vec<_> = rows.iter().map(|row| name::split_full_name(&row.name).unwrap_or_default()).collect();
     let each = || rows.iter().map(|row| &row.revision);
+    let agreeing: Vec<_> = each().map(|revision| event::agreeing(revision).join(",")).collect();
     Columns::new("anomaly_log")
         .texts("id", ids.iter().map(String::as_str))?
         .u32s("signal", each().map(|r| r.signal.0).collect())
@@ -247,6 +248,8 @@ pub(crate) fn anomaly_log(rows: &[LoggedAnomaly]) -> Result<RecordBatch> {
         .texts("maturity", each().map(|r| r.maturity.name()))?
         .optional_texts("failure_mode", rows.iter().map(|row| row.failure_mode.as_deref()))?
         .optional_texts("contributors", contributors.iter().map(Option::as_deref))?
+        .texts("quality", each().map(|r| r.quality.name()))?
+        .texts("agreeing", agreeing.iter().map(String::as_str))?
         .u64s("seq", each().map(|r| r.sequence).collect())
         .u32s("position", each().map(|r| r.position).collect())
         .finish()

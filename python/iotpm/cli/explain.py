@@ -22,6 +22,8 @@ FACTS = (
     "severity",
     "detector",
     "maturity",
+    "agreeing",
+    "quality",
     "failure_mode",
     "start",
     "end",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FILE = "iotpm.duckdb"
-VERSION = 2
+VERSION = 3
 LAGGING_FACTOR = 8
 """How much larger the log may grow while the node catches up."""
 

@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS anomaly_log (
     revision UINTEGER, state VARCHAR, severity VARCHAR, "start" TIMESTAMP, time TIMESTAMP, "end" TIMESTAMP,
     peak_time TIMESTAMP, peak_score DOUBLE, peak_value DOUBLE, score DOUBLE, value DOUBLE, expected DOUBLE,
     direction TINYINT, maturity VARCHAR, failure_mode VARCHAR, contributors VARCHAR,
-    seq UBIGINT, position UINTEGER
+    quality VARCHAR, agreeing VARCHAR, seq UBIGINT, position UINTEGER
 );
 CREATE TABLE IF NOT EXISTS outbox (
     outbox_seq UBIGINT, seq UBIGINT, subject VARCHAR, payload VARCHAR, cause_time TIMESTAMP

@@ -34,6 +34,8 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub id: SignalId,
+    /// The source of its newest reading doubts it.
+    pub uncertain: bool,
     #[serde(skip)]
     pub name: Arc<str>,
     #[serde(skip)]
@@ -135,7 +137,7 @@ impl Assets {
             asset.learn_state(reading, of.at(place));
         }
         let column = if column == NONE {
-            let member = || Member { id: reading.signal, name: Arc::clone(name), place };
+            let member = || Member { id: reading.signal, uncertain: false, name: Arc::clone(name), place };
             let Some(column) = asset.state.join(member) else { return };
             self.homes[place as usize].column = column;
             column

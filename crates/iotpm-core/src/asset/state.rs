@@ -10,7 +10,7 @@ use super::{
     watch::{Cause, Watch},
 };
 use crate::{
-    AnomalyRevision, Output, Reading,
+    AnomalyRevision, Output, Quality, Reading,
     alarm::Step,
     feedback::SignalLabels,
     multivariate::{AssetFrame, FrameRow, Model, Settings as ModelSettings},
@@ -82,6 +82,7 @@ impl AssetState {
 
     /// Takes a usable reading of a column; `true` if a model came into force.
     pub fn take(&mut self, column: usize, reading: &Reading, at: &At, output: &mut Output) -> bool {
+        self.members[column].uncertain = reading.quality == Quality::Uncertain;
         let Some(framing) = &mut self.framing else {
             if let Some(period_us) = self.timing.observe(column, reading.time_us) {
                 self.framing = Framing::new(self.members.len(), period_us, at.settings.lateness_us);

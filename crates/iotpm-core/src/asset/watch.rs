@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Contribution, Detector,
-    alarm::{Alarm, Context, Scored, Step},
+    alarm::{Alarm, Context, Doubt, Scored, Step},
     detect::{Fused, Verdict},
     feedback::{SignalLabels, Told},
     multivariate::{Explanation, FrameRow, Model, Scorer},
@@ -96,12 +96,22 @@ impl Watch {
             expected = self.attribute(score, &self.scorer.explain(&values), cause.members);
         }
         let verdict = Verdict { score, expected, maturity: self.scorer.model().maturity() };
-        let fused = Fused { verdict, detector: Some(Detector::AssetModel) };
-        let scored = Scored { time_us: row.time_us, value: values[self.reported], fused };
+        let fused = Fused::by(Detector::AssetModel, verdict);
+        let doubt = self.doubt(&values, cause.members);
+        let scored = Scored { time_us: row.time_us, value: values[self.reported], fused, doubt };
         let step = self.observe(&scored, cause);
         let slot = Slot { time_us: row.time_us, value: scored.value, score: score as f32 };
         self.ring.push(slot, i64::MAX, RECENT_ROWS);
         (score < LEARNED_BELOW, step)
+    }
+
+    /// A row is doubtful if the signal that it is told of is, or if any is missing.
+    fn doubt(&self, values: &[f64], members: &[super::Member]) -> Doubt {
+        match members[self.columns[self.reported]].uncertain {
+            true => Doubt::Value,
+            false if values.iter().any(|value| value.is_nan()) => Doubt::Neighbours,
+            false => Doubt::None,
+        }
     }
 
     /// Notes who contributes; what was expected of the signal that it is told of.

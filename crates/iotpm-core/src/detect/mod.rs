@@ -37,7 +37,7 @@ pub(crate) use resolution::Resolution;
 pub use series::{Explanation, SERIES_DETECTORS, SeriesDetector, SeriesScorer, WARM_UP_READINGS};
 pub use zone::Zone;
 
-use crate::{Detector, Maturity, settings::Settings};
+use crate::{Detector, DetectorSet, Maturity, settings::Settings};
 
 /// A usable reading, in event-time order.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +80,8 @@ pub(crate) trait ReadingDetector {
 pub(crate) struct Fused {
     pub verdict: Verdict,
     pub detector: Option<Detector>,
+    /// All detectors that reached 1.0.
+    pub agreeing: DetectorSet,
 }
 
 /// What the set `basic` says of a reading.
@@ -92,17 +94,29 @@ pub(crate) struct Judged {
 }
 
 impl Fused {
+    /// Nobody has said anything yet.
+    pub const NONE: Self = Self { verdict: Verdict::COLD, detector: None, agreeing: DetectorSet::NONE };
+
+    /// One detector's verdict.
+    pub fn by(detector: Detector, verdict: Verdict) -> Self {
+        let agreeing = if verdict.score >= 1.0 { DetectorSet::of(detector) } else { DetectorSet::NONE };
+        Self { verdict, detector: Some(detector), agreeing }
+    }
+
     /// Adds a detector's verdict.
     fn weigh(&mut self, detector: Detector, verdict: Verdict) {
-        self.verdict.maturity = self.verdict.maturity.max(verdict.maturity);
-        if verdict.score > self.verdict.score {
-            *self = Self { verdict, detector: Some(detector) };
+        let maturity = self.verdict.maturity.max(verdict.maturity);
+        *self = self.or(Self::by(detector, verdict));
+        if self.detector != Some(detector) {
+            self.verdict.maturity = maturity;
         }
     }
 
     /// The one with the greater score; this one if they are equal.
     pub fn or(self, other: Self) -> Self {
-        if other.verdict.score > self.verdict.score { other } else { self }
+        let agreeing = self.agreeing.with(other.agreeing);
+        let greater = if other.verdict.score > self.verdict.score { other } else { self };
+        Self { agreeing, ..greater }
     }
 }
 
@@ -152,7 +166,7 @@ impl BasicDetectors {
         let resolution = settings.resolution.unwrap_or_else(|| self.resolution.update(value));
         let wander = self.ema_baseline.wander(settings);
         let sample = Sample { time_us, value, resolution, wander };
-        let mut fused = Fused { verdict: Verdict::COLD, detector: None };
+        let mut fused = Fused::NONE;
         let mut weigh = |detector, verdict: Verdict| fused.weigh(detector, verdict);
         if settings.limits.is_some() {
             weigh(Detector::Limits, self.limits.judge(&sample, settings));

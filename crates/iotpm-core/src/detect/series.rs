@@ -12,7 +12,7 @@ use super::{
     frozen_baseline::FrozenBaseline, half_space_trees::HalfSpaceTrees, level_shift::LevelShift, novelty::Novelty,
     resonance::Resonance, seasonal::Seasonal,
 };
-use crate::{CoreError, Detector, Maturity, Result, calendar::Calendar};
+use crate::{CoreError, Detector, DetectorSet, Maturity, Result, calendar::Calendar};
 
 /// Readings without a score at the start of a stream: novelty needs to have seen something.
 pub const WARM_UP_READINGS: usize = 750;
@@ -248,7 +248,13 @@ impl SeriesScorer {
         let member = &self.members[self.leading];
         let expected = if score > 0.0 { member.detector().explain().expected } else { f64::NAN };
         let verdict = Verdict { score, expected, maturity: self.maturity() };
-        Fused { verdict, detector: (score > 0.0).then(|| member.kind()) }
+        let detector = (score > 0.0).then(|| member.kind());
+        Fused { verdict, detector, agreeing: self.agreeing() }
+    }
+
+    fn agreeing(&self) -> DetectorSet {
+        let reached = self.members.iter().zip(self.parts()).filter(|(_, score)| *score >= 1.0);
+        reached.fold(DetectorSet::NONE, |all, (member, _)| all.with(DetectorSet::of(member.kind())))
     }
 
     fn fuse(&mut self) {

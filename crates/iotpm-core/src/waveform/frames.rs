@@ -8,7 +8,7 @@ use super::{FrameFeature, HELD_SAMPLES_MAX, VibrationFeatures, keep::Keeper, tem
 use crate::{
     AnomalyRevision, Maturity, Waveform,
     alarm::{Context, Step},
-    detect::{Fused, Verdict},
+    detect::Fused,
     features::WindowFeatures,
     reorder::{Arrival, Reorder, Waiting},
     settings::Settings,
@@ -90,7 +90,7 @@ impl Frames {
 
     /// Puts an accepted frame in order.
     pub fn wait(&mut self, frame: &Arc<Waveform>) {
-        self.reorder.wait(Waiting { time_us: frame.start_us, value: 0.0 });
+        self.reorder.wait(Waiting { time_us: frame.start_us, value: 0.0, uncertain: false });
         let at = self.waiting.partition_point(|other| other.start_us < frame.start_us);
         self.waiting.insert(at, Arc::clone(frame));
     }
@@ -146,7 +146,7 @@ impl Frames {
         settings: &FrameSettings,
         repeat_us: i64,
     ) -> FrameScore {
-        let fused = Fused { verdict: Verdict::COLD, detector: None };
+        let fused = Fused::NONE;
         let mut score = FrameScore { fused, feature: None, revisions: Vec::new(), suppressed: 0, muted: 0 };
         for trend in &mut self.trends {
             let value = trend.feature.of(window, vibration);

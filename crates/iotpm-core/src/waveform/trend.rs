@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::FrameFeature;
 use crate::{
     Maturity,
-    alarm::{Alarm, Context, Scored, Step},
+    alarm::{Alarm, Context, Doubt, Scored, Step},
     detect::{BasicDetectors, Fused},
     ring::{Ring, Slot},
     settings::Settings,
@@ -62,7 +62,8 @@ impl Trend {
         repeat_us: i64,
     ) -> (Fused, Step) {
         let fused = self.detectors.judge(time_us, value, settings).fused;
-        let step = self.alarm.observe(at, &Scored { time_us, value, fused }, &self.ring, settings, repeat_us);
+        let scored = Scored { time_us, value, fused, doubt: Doubt::None };
+        let step = self.alarm.observe(at, &scored, &self.ring, settings, repeat_us);
         self.remember(time_us, value, fused.verdict.score);
         (fused, step)
     }
