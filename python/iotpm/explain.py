@@ -30,7 +30,10 @@ CONTEXT_US: Final = 600_000_000
 CONTEXT_LENGTHS: Final = 3
 """... or this many times as long as it lasted."""
 _ID_MIN: Final = 4
-DOUBTFUL: Final = "Most of what crossed is doubtful: its source calls it uncertain, or it follows a gap or late data, or others are missing."
+DOUBTFUL: Final = (
+    "Most of what crossed is doubtful: its source calls it uncertain, it follows a gap or late data, "
+    "or other signals are missing."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,8 @@ class Explanation:
         expected = "" if row["expected"] is None else f" what was expected, {row['expected']:.6g}"
         value = "no value" if row["peak_value"] is None else f"{row['peak_value']:.6g}"
         doubt = "" if row["quality"] == "good" else f" {DOUBTFUL}"
-        return (
-            f"{row['name']} reached {value}, {side}{expected}: {row['peak_score']:.3g} times the alarm boundary.{doubt}"
-        )
+        height = f"{row['peak_score']:.3g} times the alarm boundary"
+        return f"{row['name']} reached {value}, {side}{expected}: {height}.{doubt}"
 
 
 def explain(source: Source, anomaly_id: str) -> Explanation:

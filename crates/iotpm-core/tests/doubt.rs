@@ -103,8 +103,10 @@ fn after_a_gap_statistics_wait_and_limits_do_not() {
 
 #[test]
 fn a_late_reading_puts_its_neighbours_in_doubt() {
-    let late = vec![reading(USUAL - 5, 20.0, Quality::Good)];
-    let late_at = |second: i64| Reading { time_us: START_US + second * SECOND + 1, ..late[0] };
+    let late_at = |second: i64| {
+        let reading = reading(second, 20.0, Quality::Good);
+        Reading { time_us: reading.time_us + 1, ..reading }
+    };
     let rest = |late: Reading| std::iter::once(late).chain(departed(USUAL, 90.0, Quality::Good)).collect();
     assert_eq!(raised_after(statistics(), rest(late_at(USUAL - 5))), Some(4));
     assert_eq!(raised_after(statistics(), departed(USUAL, 90.0, Quality::Good)), Some(0));
