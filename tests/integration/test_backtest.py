@@ -163,6 +163,9 @@ def test_the_account_of_the_command(files: Path, data_dir: Path, tmp_path: Path)
     page = (tmp_path / "page.html").read_text()
     assert "replay/pump-0" in page
     assert "<script" not in page
+    assert "false alarms per asset-week (95 % interval)" in page
+    assert page.count('class="missed"') == PUMPS, "deaf.toml finds no fault"
+    assert page.count(">missed</td>") == PUMPS + 1, "and the row of that name"
     assert "http" not in page
     from_files = account(files, *options)
     assert [{**row} for row in from_files["results"]] == [{**row} for row in from_store["results"]]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotpm.cli.options import duration, moment, now_us, pattern, size, time_us, with_duration
+from iotpm.cli.options import moment, now_us, pattern, size, time_us, with_duration
 from iotpm.cli.output import _fitting
+from iotpm.durations import duration
 
 NOW_US = 1_700_000_000_000_000
 HOUR_US = 3_600_000_000

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from iotpm.cli.history import history_options, opened, progress, workers_for
-from iotpm.cli.options import duration, moment
+from iotpm.cli.options import moment
 from iotpm.cli.output import errors_end_the_command, json_option, print_json, print_rows, show
+from iotpm.durations import duration
 
 if TYPE_CHECKING:
     from iotpm.backtest import Difference, Ran, Verdict

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from iotpm.durations import duration
+
 data_dir_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -89,16 +91,6 @@ def with_duration(row: Mapping[str, Any]) -> dict[str, Any]:
     """An anomaly for a table: how long it lasted stands for its end."""
     ended = row["end"]
     return {**with_times(row), "lasted": "open" if ended is None else duration((ended - row["start"]) / 1e6)}
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: the two greatest units."""
-    if seconds < 60:
-        return f"{seconds:.3g}s"
-    whole, units = round(seconds), (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
-    first = next(at for at, (_, length) in enumerate(units) if whole >= length)
-    (big, length), (small, part) = units[first : first + 2]
-    return f"{whole // length}{big} {whole % length // part:02}{small}"
 
 
 def size(count: float) -> str:
