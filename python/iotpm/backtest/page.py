@@ -1,4 +1,4 @@
-"""A backtest as one HTML page that needs nothing else: figures, anomalies of every asset in time, faults, differences."""
+"""A backtest as one HTML page that needs nothing else: figures, each asset's anomalies in time, faults, difference."""
 
 from __future__ import annotations
 

@@ -55,8 +55,10 @@ def history_options(command: Command) -> Command:
             "--dir", "data_dir", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DATA_DIR",
             help="The store of a node instead of files: a running one answers, a stopped one's files are read.",
         ),
-        click.option("--from", "since", metavar="TIME", help="Count from then on: RFC 3339, or 2d back from a store's end."
-            " Of files: from now."),
+        click.option(
+            "--from", "since", metavar="TIME",
+            help="Count from then on: RFC 3339, or 2d back from the end of a store; with files from now.",
+        ),
         click.option("--to", "until", metavar="TIME", help="Up to then; as --from."),
         click.option(
             "--warm-up", default="1d", show_default=True, metavar="DURATION",
