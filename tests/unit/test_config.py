@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from iotpm.config import Config, Nats, Node, Stream, Template, example
 from iotpm.errors import ConfigError
+from iotpm.tune.options import complete, fragment
 
 
 def load(tmp_path: Path, text: str, environ: dict[str, str] | None = None, dotenv: str | None = None) -> Config:
@@ -240,3 +241,10 @@ def test_half_of_what_is_usual_for_a_class_is_a_mistake(tmp_path: Path) -> None:
     ]
     config = load(tmp_path, "[[template]]\nusual = { median = 2.1, deviation = 0.3 }\n")
     assert json.loads(config.templates_json())[0]["usual"] == {"median": 2.1, "deviation": 0.3}
+
+
+def test_templates_that_are_written_out_bring_the_sites_calendar_along(tmp_path: Path) -> None:
+    config = load(tmp_path, CALENDAR)
+    written = fragment(complete(config), {})
+    assert "[calendar]" not in written
+    assert load(tmp_path, written).templates_json() == config.templates_json()

@@ -30,12 +30,17 @@ def findings(calendar: Calendar) -> Iterator[tuple[str, object, str]]:
         yield "offsets_s", seconds, "must ascend"
 
 
-def of_template(site: Calendar, own: Calendar) -> Calendar:
-    """A template's keys over the site's, with the changes of offset that its zone has."""
+def merged(site: Calendar, own: Calendar) -> Calendar:
+    """A template's keys over the site's; another zone brings no offsets of the site's along."""
     given = {key: value for key in own.__struct_fields__ if (value := getattr(own, key)) is not None}
     if "timezone" in given:
         given.setdefault("offsets_s", None)
-    both = msgspec.structs.replace(site, **given)
+    return msgspec.structs.replace(site, **given)
+
+
+def of_template(site: Calendar, own: Calendar) -> Calendar:
+    """A template's keys over the site's, with the changes of offset that its zone has."""
+    both = merged(site, own)
     if both.timezone in (None, UTC) or both.offsets_s is not None:
         return both
     return msgspec.structs.replace(both, offsets_s=zones.changes(both.timezone, zones.PLANT_YEARS))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from ..config import Config, Template
+from ..config.calendars import merged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,9 +63,14 @@ def ladder() -> list[Option]:
 
 
 def complete(config: Config) -> tuple[Template, ...]:
-    """All templates of a configuration, with one for what they leave over: each signal then has its own."""
+    """All templates of a configuration, with one for what they leave over: each signal then has its own.
+
+    They need no `[calendar]` of the site beside them.
+    """
     templates = config.all_templates
-    return templates if any(template.pattern == "*" for template in templates) else (*templates, Template())
+    if not any(template.pattern == "*" for template in templates):
+        templates = (*templates, Template())
+    return tuple(msgspec.structs.replace(t, calendar=merged(config.calendar, t.calendar)) for t in templates)
 
 
 def template_of(name: str, templates: Sequence[Template]) -> int | None:
