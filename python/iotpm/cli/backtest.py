@@ -47,7 +47,8 @@ def command(**told: Any) -> None:
     """Run history through the engine under a configuration, and say what it would have raised.
 
     \b
-      iotpm backtest --dir iotpm-data --config new.toml --against old.toml --from 14d
+      iotpm backtest --dir iotpm-data --config new.toml --against old.toml \\
+                     --from 14d
       iotpm backtest plant.parquet --labels faults.csv --html backtest.html
 
     The history is the store of a node (--dir) or files as `iotpm replay` takes them. Readings run as fast as the cores

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from iotpm.cli.output import errors_end_the_command, json_option, print_json, print_rows, show
+from iotpm.cli.output import Group, errors_end_the_command, json_option, print_json, print_rows, show
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Measure engine, features and the whole stream on this machine.
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from iotpm.cli.output import errors_end_the_command, json_option, print_json
+from iotpm.cli.output import Group, errors_end_the_command, json_option, print_json
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Write a commented example configuration, check one, or list the library of templates."""
 

@@ -43,7 +43,7 @@ def command(
     everything: bool,
     as_json: bool,
 ) -> None:
-    r"""Say whether an anomaly was one, so that what looks like a false one is not told again.
+    """Say whether an anomaly was one, so that what looks like a false one is not told again.
 
     \b
     iotpm feedback 331ecf58 false --note "the filter is flushed at six"
@@ -53,7 +53,7 @@ def command(
 
     A label is a message to the running node and acts from there on. What was labelled true is always told again.
     maintenance: the asset is neither judged nor learned from in that time. docs/feedback.md says the rules.
-    """
+    """  # noqa: D301 - click reads the escape
     from iotpm import logs
     from iotpm.client import connect
 

@@ -22,6 +22,16 @@ WIDE = 1000
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
 
+class Group(click.Group):
+    """A group that lists its commands with their whole first sentence, however narrow the terminal is."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does, but nothing is cut off."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(WIDE)) for name, command in found if command])
+
+
 def errors_end_the_command(function: Callable[P, R]) -> Callable[P, R]:
     """Turn the project's errors into one line on stderr and exit status 1."""
 

@@ -34,7 +34,8 @@ def command(**told: Any) -> None:
 
     \b
       iotpm seed history/ --data-dir iotpm-data --config plant.toml
-      iotpm seed --dir old-data --from 14d --data-dir iotpm-data --config plant.toml
+      iotpm seed --dir old-data --from 14d \\
+                 --data-dir iotpm-data --config plant.toml
       iotpm-ingest --config plant.toml --data-dir iotpm-data
 
     The history runs through an engine; what it learned becomes DATA_DIR/state/seed, and a node whose store is new

@@ -34,7 +34,8 @@ def command(**told: Any) -> None:
     """Propose settings that keep an alarm budget, from history in which nothing was wrong.
 
     \b
-      iotpm tune --dir iotpm-data --from 28d --alarms-per-asset-week 0.1 --output tuned.toml
+      iotpm tune --dir iotpm-data --from 28d \\
+                 --alarms-per-asset-week 0.1 --output tuned.toml
       iotpm backtest --dir iotpm-data --config tuned.toml --against plant.toml
 
     The history runs through the engine under several settings of each template: the boundaries of modified_z and
