@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STREAM_EXISTS = 10058
 _NO_ROOM = 10047
+_EXPIRIES = 3
+"""Times in a row that a lease may expire while one looks at it."""
 # What may be changed on a stream that exists without losing or reinterpreting messages.
 _ADJUSTABLE = ("max_bytes", "max_age", "duplicate_window", "allow_direct", "allow_atomic", "allow_batched")
 _FIXED = ("storage", "retention", "discard", "subjects", "num_replicas")
@@ -364,19 +366,20 @@ async def _try_acquire(
     kv: KeyValue, js: JetStreamContext, key: str, me: Identity, ttl_s: int, *, known: Identity | None = None
 ) -> tuple[int | None, Identity | None]:
     """The revision if it was free or its holder is dead or `known`, else who holds it."""
-    try:
-        return await kv.create(key, me.encode(), msg_ttl=ttl_s), None
-    except KeyWrongLastSequenceError:
-        return await _replace(kv, js, key, me, ttl_s, known)
+    for _ in range(_EXPIRIES):
+        # Between the refusal and the look at who holds it, it may expire: then it is free after all.
+        with suppress(NotFoundError):
+            try:
+                return await kv.create(key, me.encode(), msg_ttl=ttl_s), None
+            except KeyWrongLastSequenceError:
+                return await _replace(kv, js, key, me, ttl_s, known)
+    return None, None
 
 
 async def _replace(
     kv: KeyValue, js: JetStreamContext, key: str, me: Identity, ttl_s: int, known: Identity | None
 ) -> tuple[int | None, Identity | None]:
-    try:
-        entry = await kv.get(key)
-    except NotFoundError:
-        return None, None
+    entry = await kv.get(key)
     other = Identity.parse(entry.value or b"")
     if other is None or (other != known and not other.is_dead()):
         return None, other

@@ -1,0 +1,41 @@
+"""A lease that changes hands at the worst moment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nats.js.kv import KeyValue
+
+from iotpm import subjects
+from iotpm.broker import Broker
+from iotpm.config import Nats
+from iotpm.errors import LeaseLost
+from iotpm.streams import Lease, connect
+
+
+@pytest.fixture
+async def js(tmp_path: Path) -> AsyncIterator[Any]:
+    with Broker(tmp_path / "broker") as broker:
+        client = await connect(Nats(url=broker.url))
+        yield client.jetstream()
+        await client.close()
+
+
+async def test_a_lease_that_expires_while_one_looks_at_it_is_free(js: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker refuses the key because it is there; when it is read to see who has it, it is gone."""
+    other = await Lease.acquire(js, "0", ttl_s=60)
+    look = KeyValue.get
+
+    async def gone(kv: KeyValue, key: str, *arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(KeyValue, "get", look)
+        await js.purge_stream(f"KV_{subjects.LEASE_BUCKET}")
+        return await look(kv, key, *arguments, **named)
+
+    monkeypatch.setattr(KeyValue, "get", gone)
+    taken = await Lease.acquire(js, "0", ttl_s=2)
+    assert taken.valid
+    with pytest.raises(LeaseLost):
+        await other.renew()
