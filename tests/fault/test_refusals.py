@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +26,7 @@ from tests.support.nodes import (
     NodeProcess,
     Producer,
     configuration,
+    fill_up,
     identity,
     running,
     stream_counts,
@@ -257,20 +257,6 @@ def takes_over(node: NodeProcess) -> bool:
     return node.running
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, 48 MiB."""
-    point = tmp_path / "disk"
-    point.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(point)]
-    if shutil.which("mount") is None or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("needs the right to mount a tmpfs")
-    try:
-        yield point
-    finally:
-        subprocess.run(["umount", "--lazy", str(point)], check=True)
-
-
 def test_a_full_disk_is_refused_and_left_unaided(site: Site, small_disk: Path, record_property: Figures) -> None:
     config = settings(small_disk / "data", site.url)
     node, ballast = site.process(config=config), small_disk / "ballast"
@@ -291,17 +277,6 @@ def test_a_full_disk_is_refused_and_left_unaided(site: Site, small_disk: Path, r
     assert node.drain() == 0
     record_property("figures", f"full disk: refused after {refused_s:.2f} s, resumed after {resumed_s:.2f} s")
     assert verdict(config, site.url, site.plant.outcomes, site.directory).findings == []
-
-
-def fill_up(path: Path) -> None:
-    """Write until the disk has no room."""
-    with path.open("wb", buffering=0) as file:
-        for size in (1 << 20, 4096):
-            try:
-                while file.write(bytes(size)) == size:
-                    pass
-            except OSError:
-                continue
 
 
 def unready(config: Config) -> str:

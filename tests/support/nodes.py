@@ -332,6 +332,17 @@ class Producer:
                     raise
 
 
+def fill_up(path: Path) -> None:
+    """Write until the disk has no room."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            try:
+                while file.write(bytes(size)) == size:
+                    pass
+            except OSError:
+                continue
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """A message as a stream holds it."""

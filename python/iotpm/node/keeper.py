@@ -32,6 +32,7 @@ class BrokerKeeper:
         """Why the server is down, if it is."""
         self._first: Future[None] = Future()
         self._stopping = threading.Event()
+        self._stuck = threading.Event()
         self._thread = threading.Thread(target=self._run, name="iotpm-broker", daemon=True)
 
     def start(self) -> None:
@@ -42,6 +43,10 @@ class BrokerKeeper:
         """
         self._thread.start()
         self._first.result()
+
+    def start_again(self) -> None:
+        """End the server and start it, soon; from any thread."""
+        self._stuck.set()
 
     def stop(self) -> None:
         """End the server."""
@@ -62,12 +67,16 @@ class BrokerKeeper:
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_S if self.problem is None else RETRY_S):
-            if not self.broker.running:
-                self._restart()
+            if self._stuck.is_set():
+                self._stuck.clear()
+                self.broker.stop()
+                self._restart("the embedded broker was stuck and is started again")
+            elif not self.broker.running:
+                log.error("broker_died", log=str(self.broker.log_path))
+                self._restart("the embedded broker died and is started again")
 
-    def _restart(self) -> None:
-        self.problem = "the embedded broker died and is started again"
-        log.error("broker_died", log=str(self.broker.log_path))
+    def _restart(self, reason: str) -> None:
+        self.problem = reason
         try:
             self.broker.start()
         except (BrokerError, OSError) as error:

@@ -27,6 +27,7 @@ from iotpm.node.options import connection_files, plane_options
 from iotpm.node.purge import StreamRoom
 from iotpm.node.queries import QueryService
 from iotpm.node.templates import TemplateHistory
+from iotpm.node.ticker import Ticker
 from iotpm.node.upkeep import Housekeeping, SnapshotSchedule
 from iotpm.node.webhook import WebhookSender, delivered_through, events_after
 from iotpm.processes import Identity
@@ -314,6 +315,8 @@ class Node:
 
     def _repeat_periodic_work(self) -> None:
         if self._adds and not self.names.virtual_time:
+            data_dir, note = self.config.data_dir, self._note_stream
+            self._ticker = Ticker(self.control, self.names, data_dir, self._keeper, note)
             self.control.every(TICK_S, self._tick)
         room = StreamRoom(
             self.control,
@@ -339,9 +342,14 @@ class Node:
         self._opened.callback(NodeFile.remove, data_dir)
 
     async def _tick(self) -> None:
-        """Not while the link is down: the client library would keep it and send it when it is no longer true."""
-        if not self._draining.is_set() and self.control.client.is_connected:
-            await self.control.client.publish(self.names.tick, b"")
+        if not self._draining.is_set():
+            await self._ticker.tick()
+
+    def _note_stream(self, problem: str | None) -> None:
+        if problem:
+            self._note_problem("stream", problem)
+        elif self._problems.pop("stream", None):
+            log.info("stream_takes_messages_again", stream=self.names.raw_stream)
 
     def _drain_plane(self) -> None:
         """Whatever it waits for, the drain ends in time."""
