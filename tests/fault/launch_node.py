@@ -1,7 +1,8 @@
 """`iotpm-ingest` with switches that the product does not have: what the fault tests break on purpose.
 
 `FAULT_BREAK` names what is broken (`progress_first`, `no_discard`), `FAULT_DIE` a point of the commit and which visit
-of it ends the process by SIGKILL (`rows:4`).
+of it ends the process by SIGKILL (`rows:4`), `FAULT_HANG` a file: while it exists no commit goes on, as with a disk
+that does not answer.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,17 @@ class Dying:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Hanging:
+    """Holds every commit up while a file exists."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def __call__(self, point: str) -> None:
+        while point == "before_commit" and self._path.exists():
+            time.sleep(0.01)
+
+
 class Forgetful(Node):
     """A node that stores again what it reads again."""
 
@@ -44,7 +57,9 @@ class Forgetful(Node):
 def main() -> None:
     broken, config = os.environ.get("FAULT_BREAK", ""), Config.load(Path(sys.argv[2]), environ={}, dotenv=None)
     logs.configure("info", "json")
-    harness = Harness(progress_first=broken == "progress_first", at=Dying(os.environ.get("FAULT_DIE", "")))
+    hang = os.environ.get("FAULT_HANG")
+    at = Hanging(hang) if hang else Dying(os.environ.get("FAULT_DIE", ""))
+    harness = Harness(progress_first=broken == "progress_first", at=at)
     with (Forgetful if broken == "no_discard" else Node)(config, harness=harness) as node:
         drain_on_signals(node)
         node.run()

@@ -1,7 +1,11 @@
-"""Damaged files and frozen servers: repaired or refused, never silently wrong."""
+"""Damaged files and frozen servers: repaired or refused, never silently wrong.
+
+`FAULT_ROUNDS` is how often each file is damaged (6).
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import time
@@ -20,7 +24,7 @@ from iotpm.errors import ResumeRefused
 from iotpm.node.service import Node
 
 RATE_HZ = 1500.0
-ROUNDS = 6
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "6"))
 
 
 def settings(data_dir: Path, url: str) -> Config:
