@@ -177,6 +177,21 @@ def test_errors_name_file_place_value_and_way_out(
     assert str(path) in message or "rate" in message
 
 
+def test_a_separator_may_be_called_tab_and_has_one_character(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("time\tx\n2026-01-01T00:00:00Z\t1\n")
+    assert readings(open_source(path, separator="tab")) == readings(open_source(path, separator="\t")) != []
+    with pytest.raises(SourceError, match="--separator ';;': must be one character, or 'tab'"):
+        open_source(path, separator=";;")
+
+
+def test_an_unknown_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("time,x\n2026-01-01T00:00:00Z,1\n")
+    with pytest.raises(SourceError, match="--encoding 'klingon': unknown"):
+        open_source(path, encoding="klingon")
+
+
 def test_bytes_of_another_encoding_are_named(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_bytes(b"time,a\n2020-03-09 12:00:00,1\n2020-03-09 12:00:01,1 \xb0C\n")

@@ -36,8 +36,8 @@ _FILE_OPTIONS: Final = (
     click.option("--site", help="Files: site in the signals' names.  [default: replay]"),
     click.option("--asset", help="Files: asset in the signals' names.  [default: each file's name]"),
 )
-_KEYS: Final = ("time_column", "time_format", "rate_hz", "signal_column", "exclude", "encoding", "frame_s", "unit",
-         "site", "asset")  # fmt: skip
+_KEYS: Final = ("time_column", "time_format", "separator", "rate_hz", "signal_column", "exclude", "encoding", "frame_s",
+         "unit", "site", "asset")  # fmt: skip
 
 
 def file_options(command: Command) -> Command:
@@ -96,11 +96,8 @@ def open_files(path: Path, told: dict[str, Any], start_us: int | None = None) ->
     """The files as a source, rows without times from `start_us` on. Raises SourceError for what cannot be read."""
     from iotpm.replay import open_source
 
-    separator = "\t" if told["separator"] in ("tab", "\\t") else told["separator"]
     chosen = {key: told[key] for key in _KEYS}
-    return open_source(
-        path, separator=separator, value_columns=told["value_columns"] or None, start_us=start_us, **chosen
-    )
+    return open_source(path, value_columns=told["value_columns"] or None, start_us=start_us, **chosen)
 
 
 def workers_for(history: History) -> int:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @click.option("--time-column", help="Column of the time  [found]")
 @click.option("--value-column", "value_columns", multiple=True, help="Column of values; repeat it  [all of numbers]")
 @click.option("--signal-column", help="Column of the signals' names in a long table  [found]")
-@click.option("--separator", help="Separator of a CSV  [found]")
+@click.option("--time-format", help="How times read, as strptime  [found]")
+@click.option("--exclude", multiple=True, help="Column to leave out; repeat it.")
+@click.option("--separator", help="Separator of a CSV; 'tab' for tabulators  [found]")
+@click.option("--encoding", help="Encoding of a CSV  [UTF-8]")
 @click.option("--rate-hz", type=float, help="Rows a second, where no column is a time.")
 @json_option
 @errors_end_the_command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -95,12 +96,12 @@ def _decode(path: Path, line: int, raw: bytes, encoding: str) -> str:
 
 def open_csv(path: Path, separator: str | None, encoding: str | None) -> CsvTable:
     """Opens a text file; finds what is not told. Raises SourceError for an empty file or one without columns."""
-    encoding = encoding or _encoding(path)
+    encoding = _known(encoding) or _encoding(path)
     first = [line for line in islice(_decoded(path, encoding), SAMPLE_ROWS + 1) if line.strip()]
     if not first:
         raise SourceError(f"{path}: the file is empty: expected a header and rows of numbers")
     notes: list[str] = []
-    separator = separator or _separator(first)
+    separator = _told(separator) or _separator(first)
     head, *body = list(csv.reader(first, delimiter=separator))
     has_header = not all(_is_plain_number(cell) for cell in head)
     columns = [cell.strip() for cell in head] if has_header else [f"column_{i + 1}" for i in range(len(head))]
@@ -118,6 +119,24 @@ def _encoding(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(4)
     return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+
+
+def _known(encoding: str | None) -> str | None:
+    if encoding is not None:
+        try:
+            codecs.lookup(encoding)
+        except LookupError as error:
+            raise SourceError(f"--encoding {encoding!r}: unknown; such as utf-8, latin-1, utf-16, cp1252") from error
+    return encoding
+
+
+def _told(separator: str | None) -> str | None:
+    """One character; a tabulator is hard to type."""
+    if separator in ("tab", "\\t"):
+        return "\t"
+    if separator is not None and len(separator) != 1:
+        raise SourceError(f"--separator {separator!r}: must be one character, or 'tab'")
+    return separator
 
 
 def _separator(lines: Sequence[str]) -> str:
