@@ -37,11 +37,33 @@ log = structlog.get_logger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STREAM_EXISTS = 10058
 _NO_ROOM = 10047
+_LOG_AGAIN_S = 30.0
+"""Time after which an error that goes on is logged again: attempts to reconnect come five a second."""
 _EXPIRIES = 3
 """Times in a row that a lease may expire while one looks at it."""
 # What may be changed on a stream that exists without losing or reinterpreting messages.
 _ADJUSTABLE = ("max_bytes", "max_age", "duplicate_window", "allow_direct", "allow_atomic", "allow_batched")
 _FIXED = ("storage", "retention", "discard", "subjects", "num_replicas")
+
+
+class Repeats:
+    """What is said again and again, to be passed on at once and then every so many seconds with its number."""
+
+    def __init__(self, again_s: float) -> None:
+        self._again_s = again_s
+        self._text = ""
+        self._times = 0
+        self._due = 0.0
+
+    def due(self, text: str) -> int | None:
+        """How often it was said since it was last passed on; None if it is not to be passed on now."""
+        now = time.monotonic()
+        if text == self._text and now < self._due:
+            self._times += 1
+            return None
+        times = self._times + 1 if text == self._text else 1
+        self._text, self._times, self._due = text, 0, now + self._again_s
+        return times
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +121,14 @@ async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm"
     client = Client()
     last: list[Exception] = []
 
+    logged = Repeats(_LOG_AGAIN_S)
+
     async def note(error: Exception) -> None:
         # After a refusal the broker hangs up, which tells less.
         if not (last and _is_final(last[0])):
             last[:] = [error]
-        log.warning("nats_error", error=_reason(error))
+        if (times := logged.due(_reason(error))) is not None:
+            log.warning("nats_error", error=_reason(error), **({"times": times} if times > 1 else {}))
         if not connected and _is_final(error):
             client.options["allow_reconnect"] = False
 
