@@ -231,7 +231,9 @@ class MultiResolution:
 
 @final
 class Publisher:
-    def __new__(cls, connection_json: str, window: int = 8, ack_every: int = 500) -> Publisher: ...
+    def __new__(
+        cls, connection_json: str, window: int = 8, ack_every: int = 500, atomic: bool = False
+    ) -> Publisher: ...
     def publish_many(
         self,
         subjects: list[str],

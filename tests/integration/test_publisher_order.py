@@ -29,8 +29,8 @@ def make_room(url: str, config: StreamConfig, *, first: bool) -> None:
     asyncio.run(ask())
 
 
-@pytest.mark.parametrize("batched", [True, False])
-def test_a_refused_message_is_not_overtaken(tmp_path: Path, batched: bool) -> None:
+@pytest.mark.parametrize(("batched", "atomic"), [(True, False), (False, False), (True, True), (False, True)])
+def test_a_refused_message_is_not_overtaken(tmp_path: Path, batched: bool, atomic: bool) -> None:
     """Large messages that are refused stand between small ones for which there is room."""
     config = StreamConfig(
         name="RAW_0",
@@ -39,12 +39,13 @@ def test_a_refused_message_is_not_overtaken(tmp_path: Path, batched: bool) -> No
         max_bytes=ROOM,
         duplicate_window=0.1,
         allow_batched=batched,
+        allow_atomic=atomic,
     )
     ids = [f"gateway:1:{n}" for n in range(COUNT)]
     payloads = [json.dumps({"n": n}).encode().ljust(2_000 if n % 7 == 0 else 20) for n in range(COUNT)]
     with Broker(tmp_path) as broker:
         make_room(broker.url, config, first=True)
-        publisher = _core.Publisher(json.dumps({"url": broker.url}), window=8, ack_every=100)
+        publisher = _core.Publisher(json.dumps({"url": broker.url}), window=8, ack_every=100, atomic=atomic)
         publisher.publish_many(["iotpm.raw.s.a"] * COUNT, payloads, msg_ids=ids)
         with pytest.raises(PublishRefused, match="maximum bytes exceeded"):
             publisher.flush()

@@ -8,7 +8,8 @@
 //! ("IPQ len limit reached"), and other writers hide the hole in the sequences. Elsewhere each message asks for its
 //! own acknowledgement, and one that its source has numbered waits for that of the one before. Whatever was confirmed
 //! is stored once; what was in flight while the connection was lost is sent again, and only `Nats-Msg-Id` keeps that
-//! from being stored twice.
+//! from being stored twice. On request messages go as atomic batches instead, one at a time: the identical batch again
+//! if no answer came, and message by message as above if it was refused, which tells why and stores what can be stored.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -23,6 +24,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
+    atomic::{self, BATCH_MAX, Outcome},
     connection::Connection,
     jetstream::ApiError,
     stream_error::{StreamError, StreamResult},
@@ -69,6 +71,17 @@ pub(crate) enum Confirm {
     Batched,
     /// One acknowledgement per message.
     Each,
+}
+
+/// How a publisher sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// Acknowledgements that may be outstanding.
+    pub window: u64,
+    /// Messages an acknowledgement stands for.
+    pub ack_every: u64,
+    /// Whether so many messages go as one atomic batch, where the stream allows it.
+    pub atomic: bool,
 }
 
 /// Counts of one publisher.
@@ -146,16 +159,24 @@ pub(crate) struct Ingest {
     counters: IngestCounters,
     progress: Instant,
     nobody_since: Option<Instant>,
+    atomic: bool,
+    /// Length of the atomic batch that got no answer: it is sent again as it was; 0: none.
+    unanswered: u64,
+    /// Oldest messages that go one by one because their atomic batch was refused.
+    one_by_one: u64,
 }
 
 impl Ingest {
-    /// At most `window` acknowledgements of `ack_every` messages each are outstanding, and never more than 5,000.
-    pub fn new(connection: Connection, window: u64, ack_every: u64) -> Self {
-        let ack_every = ack_every.clamp(1, UNCONFIRMED_MAX);
+    /// Never more than 5,000 messages are unconfirmed.
+    pub fn new(connection: Connection, pace: Pace) -> Self {
+        let ack_every = pace.ack_every.clamp(1, if pace.atomic { BATCH_MAX } else { UNCONFIRMED_MAX });
         Self {
             connection,
-            window: (window.max(1) * ack_every).min(UNCONFIRMED_MAX),
+            window: (pace.window.max(1) * ack_every).min(UNCONFIRMED_MAX),
             ack_every,
+            atomic: pace.atomic,
+            unanswered: 0,
+            one_by_one: 0,
             confirm: Confirm::Batched,
             queue: VecDeque::new(),
             flight: None,
@@ -174,7 +195,7 @@ impl Ingest {
         self.queue.len() as u64
     }
 
-    /// Accepts a message and returns once it is on its way.
+    /// Accepts a message and returns once it is on its way; of an atomic batch, once that is full and stored.
     ///
     /// # Errors
     /// The refusal or the silence that keeps older messages from being stored; the message is kept, and sent later.
@@ -183,6 +204,9 @@ impl Ingest {
             self.progress = Instant::now();
         }
         self.queue.push_back(message);
+        if self.atomic {
+            return if self.unconfirmed() < self.ack_every { Ok(()) } else { self.flush().await };
+        }
         self.transmit().await?;
         while self.unsent() > 0 {
             self.settle().await?;
@@ -204,6 +228,11 @@ impl Ingest {
         self.progress = Instant::now();
         self.nobody_since = None;
         while !self.queue.is_empty() {
+            if self.atomic && self.one_by_one == 0 {
+                self.flight = None;
+                self.store_batch().await?;
+                continue;
+            }
             self.transmit().await?;
             if self.unsent() == 0 {
                 self.finish_batch().await?;
@@ -214,8 +243,41 @@ impl Ingest {
         Ok(())
     }
 
+    /// One atomic batch: stored, or its messages go one by one, or it is to be sent again.
+    async fn store_batch(&mut self) -> StreamResult<()> {
+        let count = if self.unanswered > 0 { self.unanswered } else { self.unconfirmed().min(self.ack_every) };
+        self.unanswered = 0;
+        match atomic::store(&self.connection, self.queue.iter().take(count as usize)).await {
+            Outcome::Stored => self.confirmed(count),
+            Outcome::Refused => self.one_by_one = count,
+            Outcome::NotAllowed => self.atomic = false,
+            Outcome::Unanswered => {
+                self.unanswered = count;
+                self.counters.resent += count;
+                return self.pause().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest messages off: they are stored.
+    fn confirmed(&mut self, count: u64) {
+        self.queue.drain(..count as usize);
+        self.one_by_one = self.one_by_one.saturating_sub(count);
+        self.counters.acknowledged += count;
+        if count > 0 {
+            self.progress = Instant::now();
+            self.nobody_since = None;
+        }
+    }
+
+    /// Messages that may be sent now, those in flight among them.
+    fn sendable(&self) -> usize {
+        if self.atomic { self.queue.len().min(self.one_by_one as usize) } else { self.queue.len() }
+    }
+
     fn unsent(&self) -> usize {
-        self.queue.len() - self.flight.as_ref().map_or(0, |flight| (flight.sent - flight.stored) as usize)
+        self.sendable() - self.flight.as_ref().map_or(0, |flight| (flight.sent - flight.stored) as usize)
     }
 
     /// Sends what the window allows.
@@ -223,8 +285,9 @@ impl Ingest {
         if self.unsent() > 0 && self.flight.is_none() {
             self.flight = Some(Flight::open(&self.connection, self.confirm, self.ack_every).await?);
         }
+        let sendable = self.sendable();
         let Some(flight) = &mut self.flight else { return Ok(()) };
-        while let Some(message) = self.queue.get((flight.sent - flight.stored) as usize)
+        while let Some(message) = self.queue.range(..sendable).nth((flight.sent - flight.stored) as usize)
             && flight.may_send(self.window, message)
         {
             let reply = flight.next_reply();
@@ -312,6 +375,7 @@ impl Ingest {
         let numbered = in_flight.into_iter().zip(flight.stored + 1..);
         let unconfirmed: Vec<_> = numbered.filter(|(_, number)| !flight.early.contains(number)).collect();
         self.counters.acknowledged += flight.early.len() as u64;
+        self.one_by_one = self.one_by_one.saturating_sub(flight.early.len() as u64);
         self.counters.resent += unconfirmed.len() as u64;
         for (message, _) in unconfirmed.into_iter().rev() {
             self.queue.push_front(message);
@@ -353,12 +417,7 @@ impl Ingest {
         let count = count.min(flight.sent);
         let confirmed = count.saturating_sub(flight.stored);
         flight.stored += confirmed;
-        self.queue.drain(..confirmed as usize);
-        self.counters.acknowledged += confirmed;
-        if confirmed > 0 {
-            self.progress = Instant::now();
-            self.nobody_since = None;
-        }
+        self.confirmed(confirmed);
     }
 
     /// The server ended the batch: on our request, or after a gap or a refusal.

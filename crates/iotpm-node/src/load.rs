@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     connection::{ConnectionOptions, invalid, runtime},
-    ingest::{Ingest, Outgoing},
-    stream_error::StreamResult,
+    ingest::{Ingest, Outgoing, Pace},
+    stream_error::{StreamError, StreamResult},
     wall_clock::now_us,
 };
 use frame::FrameWriter;
@@ -22,6 +22,13 @@ const REST: Duration = Duration::from_millis(1);
 const BURST: u64 = 64;
 /// Unconfirmed messages are confirmed at least this often, before the server forgets the batch.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
+
+/// Wait before a message that a full stream refused is offered again.
+const ROOM_DELAY: Duration = Duration::from_millis(20);
+/// How long a stream may stay full.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(120);
+/// The same for atomic batches, which nobody sees before they are full.
+const FLUSH_ATOMIC_EVERY: Duration = Duration::from_millis(100);
 
 /// Wire format of a generated message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -68,6 +75,10 @@ pub struct LoadOptions {
     pub window: u64,
     /// Messages an acknowledgement stands for.
     pub ack_every: u64,
+    /// Whether so many messages go as one batch that is stored all or none.
+    pub atomic: bool,
+    /// Whether a stream that is full is waited for, as producers do; else a refusal ends the run.
+    pub patient: bool,
 }
 
 impl Default for LoadOptions {
@@ -87,6 +98,8 @@ impl Default for LoadOptions {
             spike_after: 150,
             window: 8,
             ack_every: 500,
+            atomic: false,
+            patient: false,
         }
     }
 }
@@ -208,7 +221,9 @@ impl LoadGenerator {
 
     async fn run_connected(&mut self, until: Until) -> StreamResult<LoadReport> {
         let connection = self.connection.connect("iotpm-load").await?;
-        let mut ingest = Ingest::new(connection, self.options.window, self.options.ack_every);
+        let LoadOptions { window, ack_every, atomic, .. } = self.options;
+        let flush_every = if atomic { FLUSH_ATOMIC_EVERY } else { FLUSH_EVERY };
+        let mut ingest = Ingest::new(connection, Pace { window, ack_every, atomic });
         let mut report = LoadReport::default();
         let begin = Instant::now();
         let mut flushed = begin;
@@ -217,7 +232,7 @@ impl LoadGenerator {
             for _ in 0..due.min(BURST) {
                 self.send_next(&mut ingest, &mut report).await?;
             }
-            if flushed.elapsed() > FLUSH_EVERY {
+            if flushed.elapsed() > flush_every {
                 flushed = Instant::now();
                 ingest.flush().await?;
             }
@@ -252,7 +267,10 @@ impl LoadGenerator {
         self.next_message += 1;
         report.messages += 1;
         report.readings += self.options.readings_per_message as u64;
-        ingest.send(message).await
+        match ingest.send(message).await {
+            Err(StreamError::Refused { .. }) if self.options.patient => wait_for_room(ingest).await,
+            sent => sent,
+        }
     }
 
     fn next_message(&mut self, report: &mut LoadReport) -> Outgoing {
@@ -260,6 +278,18 @@ impl LoadGenerator {
         let buffer = std::mem::take(&mut self.readings);
         self.readings = self.fleet.message(self.next_message, now_us, &mut report.spikes, buffer);
         self.frame.write(&self.fleet, &self.readings)
+    }
+}
+
+/// Offers again what was refused until it is stored.
+async fn wait_for_room(ingest: &mut Ingest) -> StreamResult<()> {
+    let begin = Instant::now();
+    loop {
+        tokio::time::sleep(ROOM_DELAY).await;
+        match ingest.flush().await {
+            Err(StreamError::Refused { .. }) if begin.elapsed() < ROOM_TIMEOUT => {}
+            settled => return settled,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     connection::{Connection, ConnectionOptions, runtime},
-    ingest::{Ingest, IngestCounters, Outgoing},
+    ingest::{Ingest, IngestCounters, Outgoing, Pace},
     stream_error::{StreamError, StreamResult},
 };
 
@@ -48,16 +48,17 @@ pub struct Publisher {
 
 impl Publisher {
     /// Connects. At most `window` acknowledgements of `ack_every` messages each are outstanding, never more than 5,000
-    /// messages.
+    /// messages; `atomic` makes `ack_every` of them one batch that is stored all or none, one batch at a time.
     ///
     /// # Errors
     /// If the server cannot be reached.
-    pub fn connect(options: ConnectionOptions, window: u64, ack_every: u64) -> StreamResult<Self> {
+    pub fn connect(options: ConnectionOptions, window: u64, ack_every: u64, atomic: bool) -> StreamResult<Self> {
+        let pace = Pace { window, ack_every, atomic };
         let shared = Arc::new(Shared::default());
         let (commands, received) = mpsc::channel(QUEUED_CALLS);
         let (ready, connected) = oneshot::channel();
         let of_thread = Arc::clone(&shared);
-        let work = move || run(&options, window, ack_every, received, &of_thread, ready);
+        let work = move || run(&options, pace, received, &of_thread, ready);
         let thread = std::thread::Builder::new().name("iotpm-publisher".into()).spawn(work);
         let thread = thread.map_err(|error| not_running("Publisher", &error.to_string()))?;
         connected.blocking_recv().map_err(|_| not_running("Publisher", "its thread ended"))??;
@@ -151,8 +152,7 @@ fn not_running(what: &'static str, reason: &str) -> StreamError {
 
 fn run(
     options: &ConnectionOptions,
-    window: u64,
-    ack_every: u64,
+    pace: Pace,
     commands: mpsc::Receiver<Command>,
     shared: &Shared,
     ready: oneshot::Sender<StreamResult<()>>,
@@ -168,18 +168,12 @@ fn run(
     // Nobody waits for the answer only if `connect` itself is gone, and then the channel of commands is closed too.
     ready.send(answer).ok();
     if let Some((runtime, connection)) = started {
-        runtime.block_on(serve(connection, window, ack_every, commands, shared));
+        runtime.block_on(serve(connection, pace, commands, shared));
     }
 }
 
-async fn serve(
-    connection: Connection,
-    window: u64,
-    ack_every: u64,
-    mut commands: mpsc::Receiver<Command>,
-    shared: &Shared,
-) {
-    let mut ingest = Ingest::new(connection, window, ack_every);
+async fn serve(connection: Connection, pace: Pace, mut commands: mpsc::Receiver<Command>, shared: &Shared) {
+    let mut ingest = Ingest::new(connection, pace);
     loop {
         let outcome = match timeout(IDLE_FLUSH, commands.recv()).await {
             Ok(Some(Command::Publish(messages))) => publish(&mut ingest, messages).await,

@@ -31,10 +31,10 @@ impl Publisher {
 #[pymethods]
 impl Publisher {
     #[new]
-    #[pyo3(signature = (connection_json, window=8, ack_every=500))]
-    fn new(py: Python<'_>, connection_json: &str, window: u64, ack_every: u64) -> PyResult<Self> {
+    #[pyo3(signature = (connection_json, window=8, ack_every=500, atomic=false))]
+    fn new(py: Python<'_>, connection_json: &str, window: u64, ack_every: u64, atomic: bool) -> PyResult<Self> {
         crossings::count();
-        let connect = || Inner::connect(ConnectionOptions::from_json(connection_json)?, window, ack_every);
+        let connect = || Inner::connect(ConnectionOptions::from_json(connection_json)?, window, ack_every, atomic);
         let publisher = py.detach(connect).map_err(|error| raise(NodeError::from(error)))?;
         Ok(Self { publisher: Mutex::new(publisher) })
     }

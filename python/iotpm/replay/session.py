@@ -196,7 +196,9 @@ class _Feeder:
     def _publish(self) -> Progress:
         from .. import _core
 
-        publisher = _core.Publisher(json.dumps({"url": self._node.url}))
+        # Nothing waits for single messages unless they are paced; a sync of the disk for each would take hours.
+        atomic = self._node.config.nats.durability == "power" and not self._speed
+        publisher = _core.Publisher(json.dumps({"url": self._node.url}), atomic=atomic)
         try:
             return replay_stream(
                 self._source,
