@@ -26,7 +26,7 @@ def catchup(scene: Scene, *, messages: int) -> dict[str, Any]:
         `messages_per_s`, `pull_only_messages_per_s`, `ratio`, the checks and the stages.
     """
     options = load.of_the_past(scene)
-    with Ground(scene.directory) as ground:
+    with Ground(scene.directory, durability=scene.durability) as ground:
         report = _filled(ground, options, messages, scene.say)
         last = ground.last_seq()
         pulled = [_pull_only(ground, messages)]
@@ -58,7 +58,7 @@ def batched(scene: Scene, *, readings: int, per_message: int) -> dict[str, Any]:
     messages = max(1, readings // per_message)
     for key, name in (("readings_per_s", "arrow"), ("readings_per_s_json", "json_array")):
         options = load.of_the_past(scene, format=name, readings_per_message=per_message)
-        with Ground(scene.directory) as ground:
+        with Ground(scene.directory, durability=scene.durability) as ground:
             report = _filled(ground, options, messages, scene.say)
             drained = _drain(ground, report, ground.last_seq(), scene.say)
         result[key] = round(report["readings"] / drained["seconds"])

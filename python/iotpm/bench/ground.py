@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from iotpm import streams, subjects
-from iotpm.broker import Broker
+from iotpm.broker import Broker, BrokerOptions
 from iotpm.config import Config, Nats, Node, Store, Stream, Template
 from iotpm.node.control import ControlPlane
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 T = TypeVar("T")
+Durability = Literal["process", "power"]
+"""Of the broker: what is acknowledged survives kill -9, or power loss too."""
 
 WINDOW_S = 30.0
 HOP_S = 10.0
@@ -37,19 +39,29 @@ class Scene:
     interval_ms: float
     directory: Path | None
     say: Callable[[str], None]
+    durability: Durability = "process"
 
 
 class Ground:
     """A directory that goes at the end, and a broker in it with fresh streams; a context manager."""
 
-    def __init__(self, parent: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        parent: str | Path | None = None,
+        *,
+        stream_bytes: int = STREAM_BYTES,
+        durability: Durability = "process",
+    ) -> None:
         """Nothing is made yet.
 
         Args:
             parent: where the directory is made; default: the system's for temporary files.
+            stream_bytes: size of the RAW stream.
+            durability: of the broker; with `power` the load comes in atomic batches.
         """
         self.names = subjects.live()
-        self.stream = Stream(max_bytes=STREAM_BYTES)
+        self.stream = Stream(max_bytes=stream_bytes)
+        self.durability = durability
         self._parent = parent
         self._opened = ExitStack()
 
@@ -57,7 +69,9 @@ class Ground:
         self.path = Path(tempfile.mkdtemp(prefix="iotpm-bench-", dir=self._parent))
         self._opened.callback(shutil.rmtree, self.path, ignore_errors=True)
         try:
-            self.broker = self._opened.enter_context(Broker(self.path / "broker"))
+            self.broker = self._opened.enter_context(
+                Broker(self.path / "broker", BrokerOptions(durability=self.durability))
+            )
             self._control = ControlPlane(Nats(), self.broker.url)
             self._opened.callback(self._control.stop)
             self.run(streams.ensure_streams(self._control.js, self.names, self.stream))

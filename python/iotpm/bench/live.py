@@ -50,7 +50,7 @@ def _hold(scene: Scene, rate_hz: float, seconds: float) -> dict[str, Any]:
     scene.say(f"{rate_hz:,.0f} readings/s for {seconds:.0f} s")
     # Detectors have learned after so many readings of each signal: only then can a spike be expected to be found.
     options = load.options(signals=scene.signals, rate_hz=rate_hz)
-    with Ground(scene.directory) as ground:
+    with Ground(scene.directory, durability=scene.durability) as ground:
         config = ground.config("node", node=_NODE, store=_STORE)
         with Running(ground, config) as running:
             generator = load.start_paced(ground, options, seconds)

@@ -52,7 +52,8 @@ def fill(ground: Ground, load: dict[str, Any], messages: int) -> dict[str, Any]:
     Raises:
         BrokerError: the broker did not confirm every message.
     """
-    report: dict[str, Any] = _core.LoadGenerator(ground.connection, json.dumps(load)).run(messages=messages)
+    generator = _core.LoadGenerator(ground.connection, json.dumps(_as_durable(ground, load)))
+    report: dict[str, Any] = generator.run(messages=messages)
     if report["acknowledged"] != messages:
         raise BrokerError(f"{messages} messages published, the broker confirmed {report['acknowledged']}")
     return report
@@ -61,8 +62,20 @@ def fill(ground: Ground, load: dict[str, Any], messages: int) -> dict[str, Any]:
 def start_paced(ground: Ground, load: dict[str, Any], seconds: float) -> subprocess.Popen[str]:
     """A generator in a process of its own, that ends by itself after so many seconds."""
     until = json.dumps({"seconds": seconds})
-    command = [sys.executable, "-m", "iotpm.bench.load", ground.connection, json.dumps(load), until]
+    command = [
+        sys.executable,
+        "-m",
+        "iotpm.bench.load",
+        ground.connection,
+        json.dumps(_as_durable(ground, load)),
+        until,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def _as_durable(ground: Ground, load: dict[str, Any]) -> dict[str, Any]:
+    """Where every write is synced, batches are stored as one write."""
+    return load | {"atomic": True} if ground.durability == "power" else load
 
 
 def report_of(generator: subprocess.Popen[str], timeout_s: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -114,14 +114,25 @@ def detectors(signals: int, readings: int, chunk: int, as_json: bool) -> None:
 
 
 @command.command()
-@click.option("--mode", type=click.Choice(["catchup", "live", "batched"]), required=True, help="What is measured.")
+@click.option(
+    "--mode", type=click.Choice(["catchup", "live", "batched", "overload"]), required=True, help="What is measured."
+)
 @click.option("--messages", default=3_000_000, show_default=True, help="catchup: messages of one reading.")
 @click.option("--readings", default=8_000_000, show_default=True, help="batched: readings.")
 @click.option("--per-message", default=1_000, show_default=True, help="batched: readings a message.")
 @click.option("--rate", "rate_hz", default=100_000.0, show_default=True, help="live: readings a second.")
-@click.option("--seconds", default=60.0, show_default=True, help="live: how long.")
+@click.option("--seconds", default=60.0, show_default=True, help="live, overload: how long.")
+@click.option("--capacity", "capacity_hz", type=float, help="overload: readings a second  [measured]")
+@click.option("--stream-bytes", default=4 << 30, show_default=True, help="overload: size of the stream.")
 @click.option("--find-max", is_flag=True, help="live: raise the rate until it no longer holds.")
 @click.option("--signals", default=10_000, show_default=True, help="Signals, ten an asset.")
+@click.option(
+    "--durability",
+    type=click.Choice(["process", "power"]),
+    default="process",
+    show_default=True,
+    help="What is acknowledged survives kill -9, or power loss too: then the load comes in atomic batches.",
+)
 @click.option("--interval-ms", type=float, help="Event time between a signal's readings  [1000; batched: 100]")
 @click.option(
     "--dir", "directory", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where to work."
@@ -135,29 +146,34 @@ def stream(
     per_message: int,
     rate_hz: float,
     seconds: float,
+    capacity_hz: float | None,
+    stream_bytes: int,
     find_max: bool,
     signals: int,
+    durability: Literal["process", "power"],
     interval_ms: float | None,
     directory: Path | None,
     as_json: bool,
 ) -> None:
     """Generator, broker, node and store together on this machine; SQL must agree afterwards."""
     from iotpm import logs
-    from iotpm.bench import drain, live
+    from iotpm.bench import drain, live, overload
     from iotpm.bench.ground import Scene
 
     logs.configure("warning", "console")
     # At 10 Hz a window has 300 readings, as in `bench engine`; catch-up is kept at one window for ten readings.
     interval = interval_ms or (100.0 if mode == "batched" else 1_000.0)
-    scene = Scene(signals, interval, directory, lambda text: click.echo(text, err=True))
+    scene = Scene(signals, interval, directory, lambda text: click.echo(text, err=True), durability)
     match mode:
         case "live":
             result = live.measure(scene, rate_hz=rate_hz, seconds=seconds, find_max=find_max)
+        case "overload":
+            result = overload.measure(scene, seconds=seconds, capacity_hz=capacity_hz, stream_bytes=stream_bytes)
         case "catchup":
             result = drain.catchup(scene, messages=messages)
         case _:
             result = drain.batched(scene, readings=readings, per_message=per_message)
-    report(result, as_json=as_json)
+    report({**result, "durability": durability}, as_json=as_json)
 
 
 @command.command()
@@ -172,6 +188,24 @@ def memory(counts: tuple[int, ...], dist: Path, as_json: bool) -> None:
     from iotpm.bench.memory import measure
 
     report(measure(counts=counts, dist=dist, say=lambda text: click.echo(text, err=True)), as_json=as_json)
+
+
+@command.command()
+@click.option("--minutes", default=60.0, show_default=True, help="How long; two fifths of it are warm-up.")
+@click.option("--rate", "rate_hz", default=20_000.0, show_default=True, help="Readings a second.")
+@click.option("--signals", default=10_000, show_default=True, help="Signals, ten an asset.")
+@click.option(
+    "--dir", "directory", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where to work."
+)
+@json_option
+@errors_end_the_command
+def soak(minutes: float, rate_hz: float, signals: int, directory: Path | None, as_json: bool) -> None:
+    """A node under steady load: does its memory grow, its open files, its threads? Says how far it extrapolates."""
+    from iotpm.bench import soak as bench
+    from iotpm.bench.ground import Scene
+
+    scene = Scene(signals, 1_000.0, directory, lambda text: click.echo(text, err=True))
+    report(bench.measure(scene, minutes=minutes, rate_hz=rate_hz), as_json=as_json)
 
 
 @command.command()
