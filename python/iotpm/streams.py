@@ -464,7 +464,8 @@ async def _refusals_named(call: Any, wanted: StreamConfig) -> None:
     try:
         await call
     except APIError as error:
-        hint = f"; max_bytes = {wanted.max_bytes} does not fit" if error.err_code == _NO_ROOM else ""
+        way_out = f"; {wanted.max_bytes} bytes do not fit its disk: lower [stream] max_bytes and anomaly_max_bytes"
+        hint = way_out if error.err_code == _NO_ROOM else ""
         if error.err_code == _STREAM_EXISTS:
             raise StreamMismatch(f"stream {wanted.name}: exists with another configuration") from error
         raise BrokerError(f"stream {wanted.name}: {error.description}{hint}") from error

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 from tests.support.exactly_once import verdict
 from tests.support.figures import Figures
@@ -15,6 +16,8 @@ from tests.support.plant import TEMPLATES, Plant
 
 from iotpm.broker import Broker, BrokerOptions
 from iotpm.config import Config, Nats
+from iotpm.errors import BrokerError
+from iotpm.node.service import Node
 
 RATE_HZ = 1000.0
 STREAM = {"max_bytes": 24 << 20, "anomaly_max_bytes": 4 << 20}
@@ -56,6 +59,12 @@ def test_a_full_disk_under_the_embedded_broker_is_said_and_left_unaided(
     record_property("figures", f"broker's disk full: said after {said_s:.1f} s, resumed {resumed_s:.1f} s after room")
     with Broker(config.data_dir / "broker", BrokerOptions(port=port)):
         assert verdict(config, url, plant.outcomes, tmp_path).findings == []
+
+
+def test_a_disk_too_small_for_the_streams_names_the_keys_that_size_them(small_disk: Path) -> None:
+    config = configuration(small_disk / "data", "", stream={"max_bytes": 4 << 30})
+    with pytest.raises(BrokerError, match=r"do not fit its disk: lower \[stream\] max_bytes"):
+        Node(config).start()
 
 
 def said(node: NodeProcess, problem: str) -> bool:
