@@ -40,7 +40,7 @@ class Explanation:
 
     score: float
     channel: str
-    """The channel that the score is of."""
+    """The channel that has the greater part in the score."""
     contributors: tuple[Contributor, ...]
     """Largest share first."""
     missing: tuple[str, ...]
@@ -54,7 +54,8 @@ class Multivariate:
     """A model of an asset's healthy rows, and the stream that it scores.
 
     Method `mewma`: residual of a vector autoregression, adaptive multivariate EWMA of it and its shrunk T (`level`),
-    and the mean square around that average (`energy`), which sees noise and oscillation that averages cancel.
+    and the mean square around that average (`energy`), which sees noise and oscillation that averages cancel; both are
+    one statistic with one limit.
     """
 
     def __init__(self, model: _core.MultivariateModel, columns: Sequence[str]) -> None:
@@ -81,9 +82,9 @@ class Multivariate:
         Args:
             train: rows (n, p) in time order, at equal intervals; a row with NaN is left out of every estimate.
             columns: names of the columns; else "0", "1", ...
-            false_alarm_rate: share of healthy rows whose level scores above 1.0 (energy: 0.3 of it), at most 0.1.
+            false_alarm_rate: share of healthy rows that score above 1.0, at most 0.1.
             energy: whether the second channel counts.
-            clean: whether rows far outside are dropped from the training part, if they are few.
+            clean: whether training rows far outside are left out of the limit, if they are few.
             method: "mewma", "mahalanobis", "pca" or "isolation_forest".
             resolution: smallest step of each column's sensor, a floor of its spread.
             seed: of random starts and trees.
@@ -98,7 +99,7 @@ class Multivariate:
         return cls(model, names)
 
     def score(self, rows: ArrayLike) -> NDArray[np.float64]:
-        """Score the next rows (n, p) of the stream: (n), the greatest of their channels.
+        """Score the next rows (n, p) of the stream: (n), the root of the sum of their channels' squares.
 
         A missing value (NaN) is its column's last for at most 10 rows; then the column says nothing. With more than
         half of the columns silent the score is NaN and the stream does not move.
@@ -111,11 +112,11 @@ class Multivariate:
             raise InputError(f"rows: {found.shape[1]} columns, the model has {self._model.columns}")
         self._before, self._rows = self._scorer.state(), found
         self._parts = self._scorer.score(found)
-        return np.asarray(self._parts.max(axis=1), dtype=np.float64)
+        return np.asarray(np.sqrt((self._parts**2).sum(axis=1)), dtype=np.float64)
 
     @property
     def parts(self) -> dict[str, NDArray[np.float64]]:
-        """Each channel (n) of the rows of the latest `score`, in units of its own limit."""
+        """Each channel (n) of the rows of the latest `score`: their squares sum to the square of the score."""
         return {name: self._parts[:, k] for k, name in enumerate(self._model.channels)}
 
     def explain(self, row: int = -1) -> Explanation:
@@ -168,9 +169,9 @@ class Multivariate:
         return tuple(self._model.channels)
 
     @property
-    def limits(self) -> dict[str, float]:
-        """Raw statistic of each channel at 1.0."""
-        return dict(zip(self._model.channels, self._model.limits, strict=True))
+    def limit(self) -> float:
+        """Raw statistic at 1.0."""
+        return self._model.limit
 
     @property
     def maturity(self) -> str:
@@ -184,7 +185,7 @@ class Multivariate:
 
     @property
     def cleaned_rows(self) -> int:
-        """Training rows dropped as contaminated."""
+        """Training rows left out of the limit as contaminated."""
         return self._model.cleaned_rows
 
     @property

@@ -1,4 +1,4 @@
-"""Writes golden/multivariate.json: rows, and the limits and scores of the default model as NumPy computes them.
+"""Writes golden/multivariate.json: rows, and the limit and statistics of the default model as NumPy computes them.
 
 Run it with NumPy >= 2 installed: python tests/core/make_golden_multivariate.py
 A second implementation, batch-wise and slow, of what the documentation of `iotpm_core::multivariate` says, without
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Statistics = Callable[[Array], Array]
-LAGS, RIDGE, RATE, ENERGY_RATE, JUMP, CLIP, FOLDS = 2, 1e-2, 0.05, 0.1, 4.0, 20.0, (6, 8, 10)
-TAILS = (1e-3, 3e-4)
+LAGS, RIDGE, RATE, ENERGY_RATE, JUMP, CLIP, FOLDS = 2, 1e-2, 0.05, 0.05, 4.0, 20.0, (6, 8, 10)
+TAIL, ENERGY_WEIGHT = 1e-3, 2.0
 TRAINING, TEST, COLUMNS = 160, 80, 3
 
 
@@ -43,7 +43,7 @@ def lagged(z: Array) -> Array:
 
 
 def run(residuals: Array, white: Array) -> tuple[Array, Array]:
-    """Averages, and the energy around them."""
+    """Averages, and the logarithm of the energy around them."""
     averages, energies = np.empty_like(residuals), np.empty(len(residuals))
     e, energy = np.zeros(residuals.shape[1]), 1.0
     for i, residual in enumerate(residuals):
@@ -52,12 +52,12 @@ def run(residuals: Array, white: Array) -> tuple[Array, Array]:
         energy += ENERGY_RATE * (min(square, JUMP**2) - energy)
         rate = RATE if square <= JUMP**2 else max(RATE, 1 - JUMP * (1 - RATE) / np.sqrt(square))
         e = e + rate * departure
-        averages[i], energies[i] = e, np.sqrt(energy)
+        averages[i], energies[i] = e, np.log(energy)
     return averages, energies
 
 
 def fit(train: Array, hold: tuple[int, int] | None = None) -> Statistics:
-    """Statistics (n, 2) of rows; the rows of `hold` are left out of every estimate."""
+    """Level and energy (n, 2) of rows, their squares sum to the statistic's; rows of `hold` are in no estimate."""
     n = len(train)
     keep = np.ones(n, bool)
     used = keep.copy()
@@ -78,32 +78,37 @@ def fit(train: Array, hold: tuple[int, int] | None = None) -> Statistics:
     settled[: min(int(1 / RATE), n // 4)] = False
     if hold:
         settled[hold[1] : hold[1] + int(1 / RATE)] = False
-    level = whitener(ledoit_wolf(run(residual - mean, white)[0][settled]))
+    averages, energies = run(residual - mean, white)
+    level = whitener(ledoit_wolf(averages[settled]))
+    usual, deviation = energies[settled].mean(), energies[settled].std()
+    columns = train.shape[1]
 
     def statistics(x: Array) -> Array:
         scaled = scale(x)
         averages, energies = run(scaled - lagged(scaled) @ weights - mean, white)
-        return np.column_stack([np.sqrt(((averages @ level) ** 2).mean(1)), energies])
+        excess = np.maximum((energies - usual) / deviation, 0)
+        parts = [((averages @ level) ** 2).sum(1), ENERGY_WEIGHT * excess**2]
+        return np.sqrt(np.column_stack(parts) / (columns + ENERGY_WEIGHT))
 
     return statistics
 
 
-def tail_limit(x: Array, tail: float) -> float:
+def tail_limit(x: Array) -> float:
     """Larger of a Hill tail above the 90 % quantile and a lognormal."""
     u = np.quantile(x, 0.9)
     log = np.log(x)
-    hill = u * (0.1 / tail) ** np.log(x[x > u] / u).mean()
-    return float(max(hill, np.exp(log.mean() + NormalDist().inv_cdf(1 - tail) * log.std())))
+    hill = u * (0.1 / TAIL) ** np.log(x[x > u] / u).mean()
+    return float(max(hill, np.exp(log.mean() + NormalDist().inv_cdf(1 - TAIL) * log.std())))
 
 
-def limits(train: Array) -> list[float]:
+def limit(train: Array) -> float:
     """Median over the numbers of folds of the limit of all held-out values."""
     found = []
     for count in FOLDS:
         blocks = np.array_split(np.arange(len(train)), count)
         held = np.vstack([fit(train, (int(b[0]), int(b[-1]) + 1))(train[b]) for b in blocks])
-        found.append([tail_limit(held[:, k], TAILS[k]) for k in range(2)])
-    return [float(x) for x in np.median(found, 0)]
+        found.append(tail_limit(np.sqrt((held**2).sum(1))))
+    return float(np.median(found))
 
 
 def rows() -> tuple[Array, Array]:
@@ -126,7 +131,7 @@ def main() -> None:
         "columns": COLUMNS,
         "train": train.ravel().tolist(),
         "test": test.ravel().tolist(),
-        "limits": limits(train),
+        "limit": limit(train),
         "statistics": fit(train)(test).ravel().tolist(),
     }
     path = Path(__file__).parent / "golden" / "multivariate.json"

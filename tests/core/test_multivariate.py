@@ -105,7 +105,7 @@ def test_the_channels_see_different_faults(model: Multivariate) -> None:
     score = model.score(noise)
     assert model.explain().channel == "energy"
     assert model.explain().contributors[0].name == "current"
-    np.testing.assert_array_equal(score, np.maximum(model.parts["level"], model.parts["energy"]))
+    np.testing.assert_allclose(score, np.hypot(model.parts["level"], model.parts["energy"]))
 
 
 def test_an_explanation_says_what_was_expected(model: Multivariate) -> None:
@@ -119,7 +119,7 @@ def test_an_explanation_says_what_was_expected(model: Multivariate) -> None:
     assert first.usual == pytest.approx(4, abs=0.5)
     assert sum(part.share for part in found.contributors) == pytest.approx(1)
     assert (found.maturity, found.model) == ("mature", model.hash)
-    assert found.score == pytest.approx(max(model.parts[c][70] for c in model.channels))
+    assert found.score == pytest.approx(np.hypot(*(model.parts[c][70] for c in model.channels)))
     assert model.explain(70 - 100) == found
     with pytest.raises(InputError, match="one of the 100 rows"):
         model.explain(100)
@@ -156,13 +156,15 @@ def test_what_cannot_be_used_is_refused() -> None:
         learning.restore(Multivariate.fit(healthy(101)).state())
 
 
-def test_no_energy_leaves_the_level_as_it_is() -> None:
+def test_without_energy_the_score_is_the_level() -> None:
     rows = healthy(100, 3)
     both, alone = Multivariate.fit(healthy(300)), Multivariate.fit(healthy(300), energy=False)
     both.score(rows)
-    np.testing.assert_array_equal(alone.score(rows), both.parts["level"])
-    assert alone.channels == ("level",)
-    assert alone.limits["level"] == both.limits["level"]
+    score = alone.score(rows)
+    assert (alone.channels, tuple(alone.parts)) == (("level",), ("level",))
+    np.testing.assert_allclose(score, alone.parts["level"])
+    share = np.sqrt(rows.shape[1] / (rows.shape[1] + 2))
+    np.testing.assert_allclose(score * alone.limit * share, both.parts["level"] * both.limit)
 
 
 def test_frames_hold_the_last_value_within_the_age_limit() -> None:

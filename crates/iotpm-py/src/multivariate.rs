@@ -93,10 +93,10 @@ impl MultivariateModel {
         self.model.channels().to_vec()
     }
 
-    /// Raw statistic of each channel at 1.0.
+    /// Raw statistic at 1.0.
     #[getter]
-    fn limits(&self) -> Vec<f64> {
-        self.model.limits().to_vec()
+    fn limit(&self) -> f64 {
+        self.model.limit()
     }
 
     /// Rows that the estimates are of.
@@ -105,7 +105,7 @@ impl MultivariateModel {
         self.model.training_rows()
     }
 
-    /// Rows dropped as contaminated.
+    /// Rows left out of the limit as contaminated.
     #[getter]
     fn cleaned_rows(&self) -> u64 {
         self.model.cleaned_rows()
@@ -133,7 +133,8 @@ impl MultivariateScorer {
 fn score_rows(scorer: &mut Scorer, values: &[f64], columns: usize) -> iotpm_core::Result<Vec<f64>> {
     let mut parts = Vec::with_capacity(2 * (values.len() / columns.max(1)));
     for row in values.chunks_exact(columns.max(1)) {
-        parts.extend(scorer.score(row)?);
+        scorer.score(row)?;
+        parts.extend(scorer.parts());
     }
     Ok(parts)
 }
@@ -153,7 +154,8 @@ impl MultivariateScorer {
         Ok(Self { scorer: Mutex::new(scorer.map_err(raise)?) })
     }
 
-    /// Channels (n, 2) of the next rows (n, columns), in units of their limits; NaN where too much is missing.
+    /// Channels (n, 2) of the next rows (n, columns): their squares sum to the square of the score; NaN where too much is
+    /// missing.
     fn score<'py>(&self, py: Python<'py>, rows: PyReadonlyArray2<'py, f64>) -> PyResult<Matrix<'py>> {
         crossings::count();
         let (values, columns) = values_of(&rows);

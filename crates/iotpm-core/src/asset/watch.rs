@@ -86,7 +86,7 @@ impl Watch {
     pub fn judge(&mut self, row: &FrameRow, cause: &Cause) -> (bool, Step) {
         let values: Vec<f64> = self.columns.iter().map(|column| row.values[*column]).collect();
         // The row has as many values as the model columns, so that the other outcome is a score that is not known.
-        let score = self.scorer.score(&values).map_or(f64::NAN, |[level, energy]| level.max(energy));
+        let score = self.scorer.score(&values).unwrap_or(f64::NAN);
         if score.is_nan() {
             self.pass_over();
             return (false, Step::Quiet);

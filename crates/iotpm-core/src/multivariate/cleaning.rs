@@ -1,4 +1,5 @@
-//! Rows of the training part that are not healthy, from a robust start.
+//! Rows of the training part that are not healthy, from a robust start. The limit is set without them, for a handful of rows
+//! far out decides a tail; the estimates keep them, for what is rare may be normal.
 
 use super::{
     Settings,
@@ -20,18 +21,19 @@ const EPISODES_MAX: usize = 10;
 /// Far rows this near to one another are one episode, and as many rows after each are dropped with it.
 const AFTER: usize = 2;
 
-/// Takes the rows in the far tail of the residuals, and the two after each, out of `present`; how many it took.
-pub(crate) fn clean(rows: &Matrix, present: &mut [bool], settings: &Settings) -> Result<usize> {
-    let sizes = residual_sizes(&Training { rows, present, hold: 0..0 }, settings)?;
+/// Takes the rows in the far tail of the residuals, and the two after each, out of `counted`, at first those present; how
+/// many it took.
+pub(crate) fn clean(rows: &Matrix, counted: &mut [bool], settings: &Settings) -> Result<usize> {
+    let sizes = residual_sizes(&Training { rows, present: counted, hold: 0..0 }, settings)?;
     let far = far_rows(&sizes);
     let dropped: Vec<usize> = (0..rows.len()).filter(|i| far[i.saturating_sub(AFTER)..=*i].contains(&true)).collect();
     let episodes = dropped.iter().enumerate().filter(|(k, i)| *k == 0 || dropped[k - 1] + 1 < **i).count();
     if dropped.len() as f64 > DROPPED_SHARE_MAX * rows.len() as f64 || episodes > EPISODES_MAX {
         return Ok(0);
     }
-    let before = present.iter().filter(|present| **present).count();
-    dropped.iter().for_each(|i| present[*i] = false);
-    Ok(before - present.iter().filter(|present| **present).count())
+    let before = counted.iter().filter(|counted| **counted).count();
+    dropped.iter().for_each(|i| counted[*i] = false);
+    Ok(before - counted.iter().filter(|counted| **counted).count())
 }
 
 /// Whitened sizes of the residuals, by the covariance of the half of the rows that are nearest in every column; zero of

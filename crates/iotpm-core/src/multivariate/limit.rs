@@ -37,26 +37,23 @@ fn lognormal_limit(values: &[f64], probability: f64) -> f64 {
     (mean + deviation * normal_quantile(1.0 - probability)).exp()
 }
 
-/// Limit of each channel at its probability: for every number of folds the tail of all held-out values, then the median over
-/// the numbers. `held_out(range)` fits without the rows of `range` and scores them as a fresh stream.
-pub(crate) fn label_free_limits(
+/// Limit at a probability: for every number of folds the tail of all held-out values, then the median over the numbers.
+/// `held_out(range)` fits without the rows of `range` and scores them as a fresh stream.
+pub(crate) fn label_free_limit(
     rows: usize,
     fold_counts: &[usize],
-    probabilities: &[f64],
-    mut held_out: impl FnMut(Range<usize>) -> Result<Vec<[f64; 2]>>,
-) -> Result<Vec<f64>> {
-    let mut found = vec![Vec::new(); probabilities.len()];
+    probability: f64,
+    mut held_out: impl FnMut(Range<usize>) -> Result<Vec<f64>>,
+) -> Result<f64> {
+    let mut found = Vec::with_capacity(fold_counts.len());
     for count in fold_counts {
         let mut values = Vec::with_capacity(rows);
         for range in folds(rows, *count) {
             values.extend(held_out(range)?);
         }
-        for (k, found) in found.iter_mut().enumerate() {
-            let channel: Vec<f64> = values.iter().map(|parts| parts[k]).collect();
-            found.push(tail_limit(&channel, probabilities[k]));
-        }
+        found.push(tail_limit(&values, probability));
     }
-    Ok(found.into_iter().map(|limits| super::scaling::median(limits.into_iter()).max(VALUE_MIN)).collect())
+    Ok(super::scaling::median(found.into_iter()).max(VALUE_MIN))
 }
 
 /// `np.quantile(values, q)`.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Settings,
+    energy::{Energy, UsualEnergy},
     hotelling::{contributions, pulls, root_mean_square},
     linear::{Matrix, axpy, dot, whitener},
     scaling::Scaling,
@@ -16,7 +17,10 @@ use crate::Result;
 
 /// Multivariate EWMA (Lowry et al., "A Multivariate EWMA Control Chart", Technometrics 34, 1992) of autoregressive
 /// residuals, following jumps at once (Capizzi and Masarotto, "An Adaptive Exponentially Weighted Moving Average Control
-/// Chart", Technometrics 45, 2003, Huber's score).
+/// Chart", Technometrics 45, 2003, Huber's score), joined with the energy around it: the statistic is
+/// `sqrt((p T^2 + w z^2) / (p + w))` with `T` the size of the average of `p` columns, `z` the excess of the energy's logarithm
+/// in its deviations and `w` as many columns as it weighs. One statistic has one limit, and what shows a little in both
+/// counts more than what shows in one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mewma {
     var: VarModel,
@@ -27,6 +31,9 @@ pub(crate) struct Mewma {
     rate: f64,
     jump: f64,
     energy_rate: f64,
+    energy: UsualEnergy,
+    /// 0 where the energy does not count.
+    energy_weight: f64,
 }
 
 impl Mewma {
@@ -35,24 +42,35 @@ impl Mewma {
         let (var, residuals) = VarModel::fit(&z, &used, settings.lags, settings.ridge)?;
         let white = whitener(&ledoit_wolf(&select(&residuals, &used)).0)?;
         let (rate, jump, energy_rate) = (settings.rate, settings.jump, settings.energy_rate);
-        let mut model = Self { var, level: white.clone(), white, rate, jump, energy_rate };
-        let averages = model.averages(&residuals, &training.skipped(settings.lags));
+        let energy_weight = if settings.energy { settings.energy_weight } else { 0.0 };
+        let energy = UsualEnergy::of(std::iter::once(0.0));
+        let mut model = Self { var, level: white.clone(), white, rate, jump, energy_rate, energy, energy_weight };
+        let (averages, energies) = model.averages(&residuals, &training.skipped(settings.lags));
         let settled = training.settled(&used, (1.0 / rate) as usize);
         model.level = whitener(&ledoit_wolf(&select(&averages, &settled)).0)?;
+        model.energy = UsualEnergy::of(energies.iter().zip(&settled).filter(|(_, settled)| **settled).map(|(x, _)| *x));
         Ok(model)
     }
 
-    fn averages(&self, residuals: &Matrix, skipped: &[bool]) -> Matrix {
+    /// Averages, and logarithms of the energy, of all rows; those skipped leave both as they were.
+    fn averages(&self, residuals: &Matrix, skipped: &[bool]) -> (Matrix, Vec<f64>) {
         let p = residuals.columns();
         let (mut averages, mut e) = (Matrix::with_columns(p), vec![0.0; p]);
+        let (mut energies, mut energy, mut logarithm) = (Vec::with_capacity(residuals.len()), Energy::default(), 0.0);
         let (mut departure, mut scratch) = (vec![0.0; p], vec![0.0; p]);
         for (residual, skipped) in residuals.rows().zip(skipped) {
             if !skipped {
-                self.average(residual, &mut e, &mut departure, &mut scratch);
+                let mean_square = self.average(residual, &mut e, &mut departure, &mut scratch);
+                logarithm = self.take_energy(&mut energy, mean_square);
             }
             averages.push(&e);
+            energies.push(logarithm);
         }
-        averages
+        (averages, energies)
+    }
+
+    fn take_energy(&self, energy: &mut Energy, mean_square: f64) -> f64 {
+        energy.update(mean_square, self.jump * self.jump, self.energy_rate)
     }
 
     /// `d = r - e`, `e += lambda d` with `lambda` rising from `rate` to 1 as the whitened `d` grows beyond `jump`; the mean
@@ -75,7 +93,7 @@ impl Mewma {
         self.var.predict(past, expected);
     }
 
-    /// `[level, energy]` of the newest row.
+    /// `[level, energy]` of the newest row: the roots of their shares in the square of the statistic.
     pub fn step(&self, state: &mut State) -> [f64; 2] {
         let p = state.z.len();
         let (mut residual, mut departure, mut scratch) = (state.z.clone(), vec![0.0; p], vec![0.0; p]);
@@ -83,8 +101,10 @@ impl Mewma {
         let mean_square = self.average(&residual, &mut state.level, &mut departure, &mut scratch);
         state.remember(&departure);
         state.shift_past();
-        let energy = state.energy.update(mean_square, self.jump * self.jump, self.energy_rate);
-        [root_mean_square(&state.level, &self.level, &mut scratch), energy]
+        let excess = self.energy.excess(self.take_energy(&mut state.energy, mean_square));
+        let (columns, weight) = (p as f64, self.energy_weight);
+        let share = |of: f64| (of / (columns + weight)).sqrt();
+        [share(columns) * root_mean_square(&state.level, &self.level, &mut scratch), share(weight) * excess]
     }
 
     /// Contribution of each column to the channel, and the side it departs to.

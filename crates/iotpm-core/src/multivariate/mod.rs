@@ -3,7 +3,8 @@
 //! ```text
 //! rows -> scaling -> VAR residual -> adaptive MEWMA -> T of the average: level
 //!                                               \-> EWMA of the squared departures from it: energy
-//! score = max over channels of statistic / limit, with limits from held-out folds of the training rows
+//! statistic = both together, the energy as two more columns; score = statistic / limit, the limit from held-out folds of the
+//! training rows
 //! ```
 //!
 //! [`Model::fit`] is a pure function of rows, settings and seed. A [`Scorer`] takes one row after the other in bounded

@@ -7,10 +7,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     cleaning::clean,
-    limit::label_free_limits,
+    limit::label_free_limit,
     linear::Matrix,
     scaling::Scaling,
-    scorer::stream_parts,
+    scorer::{joined, stream_parts},
     settings::{Settings, invalid},
     state::State,
     statistic::Statistic,
@@ -19,7 +19,7 @@ use super::{
 use crate::{CoreError, Maturity, Result};
 
 /// Version of the serialised form.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// Scaling and statistic of one set of rows, without limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub struct Model {
     version: u16,
     pub(crate) settings: Settings,
     pub(crate) fitted: Fitted,
-    pub(crate) limits: Vec<f64>,
+    pub(crate) limit: f64,
     training_rows: u64,
     cleaned_rows: u64,
 }
@@ -57,17 +57,17 @@ impl Model {
     pub fn fit(rows: &[f64], columns: usize, settings: &Settings) -> Result<Self> {
         settings.check(columns)?;
         let rows = matrix(rows, columns)?;
-        let mut present: Vec<bool> = rows.rows().map(|row| row.iter().all(|x| x.is_finite())).collect();
+        let present: Vec<bool> = rows.rows().map(|row| row.iter().all(|x| x.is_finite())).collect();
         let usable = present.iter().filter(|present| **present).count();
         if usable < Settings::rows_min(columns) {
             return Err(too_few(usable, columns));
         }
-        let cleaned_rows = if settings.clean { clean(&rows, &mut present, settings)? } else { 0 };
+        let mut counted = present.clone();
+        let cleaned_rows = if settings.clean { clean(&rows, &mut counted, settings)? as u64 } else { 0 };
         let fitted = Fitted::fit(&Training { rows: &rows, present: &present, hold: 0..0 }, settings)?;
-        let limits = limits(&rows, &present, &fitted, settings)?;
-        let training_rows = (usable - cleaned_rows) as u64;
+        let limit = limit(&rows, &present, &counted, settings)?;
         let settings = settings.clone();
-        Ok(Self { version: VERSION, settings, fitted, limits, training_rows, cleaned_rows: cleaned_rows as u64 })
+        Ok(Self { version: VERSION, settings, fitted, limit, training_rows: usable as u64, cleaned_rows })
     }
 
     /// Columns of a row.
@@ -79,13 +79,14 @@ impl Model {
     /// Names of the channels that count.
     #[must_use]
     pub fn channels(&self) -> &'static [&'static str] {
-        &self.fitted.statistic.channels()[..self.limits.len()]
+        let all = self.fitted.statistic.channels();
+        if self.settings.energy { all } else { &all[..1] }
     }
 
-    /// Raw statistic of each channel at 1.0.
+    /// Raw statistic at 1.0.
     #[must_use]
-    pub fn limits(&self) -> &[f64] {
-        &self.limits
+    pub fn limit(&self) -> f64 {
+        self.limit
     }
 
     /// Rows that the estimates are of.
@@ -94,7 +95,7 @@ impl Model {
         self.training_rows
     }
 
-    /// Rows dropped as contaminated.
+    /// Rows left out of the limit as contaminated.
     #[must_use]
     pub fn cleaned_rows(&self) -> u64 {
         self.cleaned_rows
@@ -155,12 +156,9 @@ fn too_few(usable: usize, columns: usize) -> CoreError {
     }
 }
 
-/// Each channel's limit; the second channel's only where it counts.
-fn limits(rows: &Matrix, present: &[bool], whole: &Fitted, settings: &Settings) -> Result<Vec<f64>> {
-    let channels = whole.statistic.channels().len().min(if settings.energy { 2 } else { 1 });
-    let rate = settings.false_alarm_rate;
-    let rates = [rate, (rate * settings.energy_share).min(0.1)];
-    label_free_limits(rows.len(), &settings.folds, &rates[..channels], |hold: Range<usize>| {
+/// Where 1.0 lies, from those of the held-out rows that are counted.
+fn limit(rows: &Matrix, present: &[bool], counted: &[bool], settings: &Settings) -> Result<f64> {
+    label_free_limit(rows.len(), &settings.folds, settings.false_alarm_rate, |hold: Range<usize>| {
         let fitted = Fitted::fit(&Training { rows, present, hold: hold.clone() }, settings)?;
         let begin = || State::new(rows.columns(), settings.lags);
         let mut state = begin();
@@ -168,7 +166,7 @@ fn limits(rows: &Matrix, present: &[bool], whole: &Fitted, settings: &Settings) 
             if rows.row(i).iter().all(|x| x.is_nan()) {
                 state = begin();
             }
-            present[i].then(|| stream_parts(&fitted, &mut state, rows.row(i), settings.age_max_rows))
+            counted[i].then(|| joined(stream_parts(&fitted, &mut state, rows.row(i), settings.age_max_rows)))
         };
         Ok(hold.filter_map(&mut score).collect())
     })

@@ -37,7 +37,7 @@ pub struct Contributor {
 /// Why the newest row has its score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
-    /// The channel that the score is of.
+    /// The channel that has the greater part in the score.
     pub channel: &'static str,
     /// The score, 1.0 = limit.
     pub score: f64,
@@ -45,6 +45,11 @@ pub struct Explanation {
     pub contributors: Vec<Contributor>,
     /// Columns without a value that is young enough: they say nothing.
     pub missing: Vec<usize>,
+}
+
+/// The statistic of channels whose squares sum to its square.
+pub(crate) fn joined([first, second]: [f64; 2]) -> f64 {
+    (first * first + second * second).sqrt()
 }
 
 /// Raw statistics of the next row; the caller has checked its length and what is missing.
@@ -82,24 +87,29 @@ impl Scorer {
         &self.model
     }
 
-    /// Takes the next row and returns its channels in units of their limits; NaN, and no other effect, when more than
-    /// half of the columns have no value that is young enough.
+    /// Takes the next row and returns its score; NaN, and no other effect, when more than half of the columns have no value
+    /// that is young enough.
     ///
     /// # Errors
     /// A row of another length.
-    pub fn score(&mut self, row: &[f64]) -> Result<[f64; 2]> {
+    pub fn score(&mut self, row: &[f64]) -> Result<f64> {
         if row.len() != self.model.columns() {
             return Err(invalid("values in a row", &row.len(), "as many as the model has columns"));
         }
         let age_max = self.model.settings.age_max_rows;
         if 2 * self.state.too_old(row, age_max) > row.len() {
             self.parts = [f64::NAN; 2];
-            return Ok(self.parts);
+            return Ok(f64::NAN);
         }
-        self.parts = stream_parts(&self.model.fitted, &mut self.state, row, age_max);
-        let limits = &self.model.limits;
-        self.parts = [0, 1].map(|k| limits.get(k).map_or(0.0, |limit| self.parts[k] / limit));
-        Ok(self.parts)
+        let parts = stream_parts(&self.model.fitted, &mut self.state, row, age_max);
+        self.parts = parts.map(|part| part / self.model.limit);
+        Ok(joined(self.parts))
+    }
+
+    /// The newest row's channels: the squares of both sum to the square of its score.
+    #[must_use]
+    pub fn parts(&self) -> [f64; 2] {
+        self.parts
     }
 
     /// Why the newest row, which was `row`, has its score: the columns' parts in the channel that is greatest.
@@ -120,7 +130,7 @@ impl Scorer {
             .collect();
         contributors.sort_by(|a, b| b.share.total_cmp(&a.share));
         let missing = (0..parts.len()).filter(|j| self.state.missing[*j]).collect();
-        Explanation { channel: self.model.channels()[channel], score: self.parts[channel], contributors, missing }
+        Explanation { channel: self.model.channels()[channel], score: joined(self.parts), contributors, missing }
     }
 
     /// The stream's state as bytes.

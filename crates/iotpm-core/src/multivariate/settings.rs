@@ -55,15 +55,15 @@ pub struct Settings {
     pub energy_rate: f64,
     /// Scaled values are limited to this.
     pub clip: f64,
-    /// Share of healthy rows that may score above 1.0, by the first channel.
+    /// Share of healthy rows that may score above 1.0.
     pub false_alarm_rate: f64,
     /// Numbers of contiguous held-out folds that limits are made of.
     pub folds: Vec<usize>,
     /// Whether the second channel (energy; `q` of PCA) counts.
     pub energy: bool,
-    /// The second channel's false alarm rate as a share of the first's.
-    pub energy_share: f64,
-    /// Whether contaminated training rows are dropped.
+    /// As many columns' worth the energy weighs in the score of `mewma`.
+    pub energy_weight: f64,
+    /// Whether contaminated training rows are left out of the limit.
     pub clean: bool,
     /// Smallest step of each column's sensor, or empty: a floor of its spread.
     pub resolution: Vec<f64>,
@@ -81,12 +81,12 @@ impl Default for Settings {
             ridge: 0.01,
             rate: 0.05,
             jump: 4.0,
-            energy_rate: 0.1,
+            energy_rate: 0.05,
             clip: 20.0,
             false_alarm_rate: 1e-3,
             folds: vec![6, 8, 10],
             energy: true,
-            energy_share: 0.3,
+            energy_weight: 2.0,
             clean: true,
             resolution: Vec::new(),
             age_max_rows: 10,
@@ -106,7 +106,7 @@ impl Settings {
         within("jump", self.jump, 1.0, 1e6, "1 to 1e6")?;
         within("clip", self.clip, 3.0, 1e6, "3 to 1e6")?;
         within("false_alarm_rate", self.false_alarm_rate, 1e-9, 0.1, "1e-9 to 0.1")?;
-        within("energy_share", self.energy_share, 1e-6, 10.0, "1e-6 to 10")?;
+        within("energy_weight", self.energy_weight, 1e-3, 1e3, "0.001 to 1000")?;
         within("number of fold counts", self.folds.len() as f64, 1.0, 8.0, "1 to 8")?;
         self.folds.iter().try_for_each(|count| within("folds", *count as f64, 2.0, 20.0, "2 to 20"))?;
         self.check_resolution(columns)

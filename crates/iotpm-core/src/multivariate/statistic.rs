@@ -28,7 +28,7 @@ impl Statistic {
         Ok(match settings.method {
             Method::Mewma => Self::Mewma(Mewma::fit(training, scaling, settings)?),
             Method::Mahalanobis => Self::Mahalanobis(Mahalanobis::fit(&training.kept_scaled(scaling), settings.seed)?),
-            Method::Pca => Self::Pca(Pca::fit(&training.kept_scaled(scaling), settings.energy_rate)),
+            Method::Pca => Self::Pca(Pca::fit(&training.kept_scaled(scaling), settings.energy)),
             Method::IsolationForest => {
                 Self::IsolationForest(IsolationForest::fit(&training.kept_scaled(scaling), settings.seed))
             }
@@ -52,7 +52,8 @@ impl Statistic {
         }
     }
 
-    /// The channels of the newest row; the second is 0 where there is one only.
+    /// The channels of the newest row, whose squares sum to the square of the statistic; the second is 0 where there is one
+    /// only.
     pub fn step(&self, state: &mut State) -> [f64; 2] {
         match self {
             Self::Mewma(model) => model.step(state),
