@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from iotpm.bench import backtest, drain, live, memory
+from iotpm.bench import backtest, drain, live, memory, overload, soak
 from iotpm.bench.ground import Scene
 from iotpm.store.tables import CHUNK_TABLES
 
@@ -62,6 +62,29 @@ def test_live_loses_nothing_and_does_its_housekeeping(tmp_path: Path) -> None:
     assert result["windows"] == result["windows_by_formula"]
     assert result["found"] == result["injected"] > 0
     assert result["latency_ms"]["events"] >= result["injected"]
+
+
+def test_an_overload_is_offered_by_the_clock_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overload, "_WARM_UP_S", 1.0)
+    result = overload.measure(scene(tmp_path, signals=100), seconds=2.0, capacity_hz=5_000.0, stream_bytes=64 << 20)
+    assert result["offered_readings_per_s"] == 10_000
+    assert result["lost"] == result["dead_letters"] == result["late"] == 0
+    assert result["stored"] == pytest.approx(150_000 * 1.0 + 10_000 * 2.0, rel=0.2)
+    assert result["goodput"] > 0
+    assert result["recovery_s"] >= 0
+
+
+def test_a_soak_says_what_it_watched_and_how_far_it_extrapolates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soak, "_SAMPLE_S", 0.05)
+    result = soak.measure(scene(tmp_path, signals=100), minutes=0.1, rate_hz=2_000.0)
+    assert result["readings"] == pytest.approx(12_000, rel=0.2)
+    assert result["lost"] == 0
+    assert result["memory"]["low"] <= result["memory"]["percent_per_day"] <= result["memory"]["high"]
+    assert result["extrapolated_by"] == pytest.approx(86_400 / result["judged_s"], rel=0.05)
+    assert result["open_files"]["most"] > 0
+    assert result["threads"]["most"] > 0
 
 
 def test_memory_is_weighed_for_every_number_of_signals(tmp_path: Path) -> None:
