@@ -87,6 +87,9 @@ class Snapshots:
         try:
             blob = path.read_bytes()
             held = _core.snapshot_sequence(blob)
+        except FileNotFoundError:
+            # A newer one has taken its place since it was listed.
+            return None
         except (OSError, SnapshotError) as error:
             log.error("snapshot_unusable", path=str(path), error=str(error))
             return None
