@@ -83,6 +83,7 @@ def test_a_soak_says_what_it_watched_and_how_far_it_extrapolates(
     assert result["lost"] == 0
     assert result["memory"]["low"] <= result["memory"]["percent_per_day"] <= result["memory"]["high"]
     assert result["extrapolated_by"] == pytest.approx(86_400 / result["judged_s"], rel=0.05)
+    assert result["memory"]["verdict"] == "undecided"
     assert result["open_files"]["most"] > 0
     assert result["threads"]["most"] > 0
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 BLOCKS = 20
 STUDENT_95 = 2.101
 """Two-sided 95 % point of Student's distribution with `BLOCKS` - 2 degrees of freedom."""
+JUDGED_LEAST_S = 3600.0
+"""Below it buffers may still be filling, which looks like growth: nothing is decided."""
 BAR_PERCENT = 1.0
 """Growth in 24 h that counts as none."""
 _WARM_UP = 0.4
@@ -142,7 +144,8 @@ def _judged(samples: dict[str, list[Sample]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, taken in warm.items():
         line = trend([s.at_s for s in taken], [s.resident_bytes for s in taken])
-        found[name] = {**asdict(line), "verdict": line.verdict}
+        verdict = line.verdict if judged_s >= JUDGED_LEAST_S else "undecided"
+        found[name] = {**asdict(line), "verdict": verdict}
     node = warm["memory"]
     return {
         **found,
