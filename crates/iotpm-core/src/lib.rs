@@ -16,6 +16,7 @@ mod alarm;
 mod anomaly;
 mod asset;
 mod batch;
+mod byte_block;
 mod calendar;
 pub mod calibration;
 pub mod detect;

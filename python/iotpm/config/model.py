@@ -137,7 +137,7 @@ class Store(Section, frozen=True, kw_only=True):
     threads: Annotated[int, Meta(ge=1, le=256, description="DuckDB's threads")] = 1
     checkpoint_wal_bytes: Annotated[
         Bytes, Meta(description="size of DuckDB's log at which it is folded in; an idle node does so at half of it")
-    ] = 8 << 20
+    ] = 4 << 20
     disk_budget_bytes: Annotated[
         DiskBytes | None,
         Meta(description="store and lake together, bytes; oldest data go first, then refusal", examples=[1 << 40]),

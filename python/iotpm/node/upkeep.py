@@ -203,10 +203,14 @@ class Housekeeping:
         if snapshot_taken:
             self._stats_due = time.monotonic() + STATS_DELAY_S
         self._write_stats_if_due(lag)
+        self._checkpoint_if_due(lag)
         self.mover.step(lag)
         self._enforce_retention()
-        lagging = lag > LAGGING_MESSAGES
-        if self._database.checkpoint_if_due(idle=lag < IDLE_MESSAGES, lagging=lagging):
+
+    def _checkpoint_if_due(self, lag: int) -> None:
+        """Rather while no file is made for the lake: both compress, and the commits wait for the checkpoint."""
+        idle = lag < IDLE_MESSAGES and not self.mover.busy
+        if self._database.checkpoint_if_due(idle=idle, lagging=lag > LAGGING_MESSAGES):
             self.checkpoints += 1
             self._next_look = 0.0
 

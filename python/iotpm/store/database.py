@@ -24,6 +24,10 @@ log = structlog.get_logger(__name__)
 
 FILE = "iotpm.duckdb"
 VERSION = 3
+CATALOG = "store"
+"""The file's name in SQL."""
+ROW_GROUP_ROWS = 32_768
+"""A checkpoint writes the last row group anew and compresses the full ones, so that its stall grows with their size."""
 LAGGING_FACTOR = 8
 """How much larger the log may grow while the node catches up."""
 
@@ -98,6 +102,7 @@ class Database:
         """A connection of its own for one task; use it from one thread."""
         with self._mutex:
             cursor = self.connection.cursor()
+            cursor.execute(f"USE {CATALOG}")
             self._cursors.add(cursor)
         try:
             yield cursor
@@ -160,14 +165,19 @@ class Database:
         self.close()
 
     def _connect(self) -> Cursor:
+        # Only a file that is attached has a choice of row groups.
+        connection = duckdb.connect(config=self._options())
+        access = "READ_ONLY" if self._read_only else "READ_WRITE"
+        path = str(self.path).replace("'", "''")
         try:
-            return duckdb.connect(self.path, read_only=self._read_only, config=self._options())
-        except duckdb.IOException as error:
-            if "lock" in str(error).lower():
+            connection.execute(f"ATTACH '{path}' AS {CATALOG} ({access}, ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
+            connection.execute(f"USE {CATALOG}")
+        except duckdb.Error as error:
+            connection.close()
+            if isinstance(error, duckdb.IOException) and "lock" in str(error).lower():
                 raise held(self.data_dir) from error
             raise named(error, self.path) from error
-        except duckdb.Error as error:
-            raise named(error, self.path) from error
+        return connection
 
     def _options(self) -> dict[str, Any]:
         return {

@@ -16,6 +16,7 @@ const BLOCKS: u64 = 192;
 pub(crate) struct Blocks {
     /// What the values are kept as differences from, so that few digits do for each.
     origin: Vec<f64>,
+    #[serde(with = "crate::byte_block")]
     values: Vec<f32>,
     /// Rows of the stretch that one block stands for.
     stride: u64,

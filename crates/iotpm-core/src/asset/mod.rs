@@ -178,7 +178,8 @@ impl Assets {
     pub fn snapshot(&self) -> Result<BTreeMap<SignalId, Vec<u8>>> {
         let first = |asset: &Asset| asset.state.members.iter().map(|member| member.id).min();
         let known = self.list.iter().filter_map(|asset| Some((first(asset)?, asset)));
-        known.map(|(id, asset)| Ok((id, postcard::to_stdvec(asset).map_err(|error| invalid(&error))?))).collect()
+        let mut scratch = Vec::new();
+        known.map(|(id, asset)| Ok((id, encode(asset, &mut scratch)?))).collect()
     }
 
     /// Takes over the state of an asset whose signals were all added; `of_signal` gives place and name of a number.
@@ -224,6 +225,13 @@ impl Asset {
         let admits = |time_us| both.is_none_or(|(operating, settings)| operating.admits(time_us, settings));
         act(&mut self.state, &At { sequence, position, settings: first, asset, admits: &admits, told: of.told }, output)
     }
+}
+
+/// By way of memory that stays warm, as for signals.
+fn encode(asset: &Asset, scratch: &mut Vec<u8>) -> Result<Vec<u8>> {
+    scratch.clear();
+    postcard::to_io(asset, &mut *scratch).map_err(|error| invalid(&error))?;
+    Ok(scratch.as_slice().into())
 }
 
 /// What an asset has learned, as the beginning of another stream.
