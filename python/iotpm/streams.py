@@ -106,10 +106,10 @@ def message_hash(subject: str, payload: bytes) -> int:
 
 
 async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm", timeout_s: float = 10.0) -> Client:
-    """A client that, once connected, never gives up reconnecting and notices a dead link within 15 s.
+    """A client that, once connected, never gives up reconnecting and notices a dead link within `link_timeout_s`.
 
     Args:
-        settings: URL, credentials and TLS files.
+        settings: URL, credentials, TLS files, and how long a link may be silent.
         url: takes the place of `settings.url` (the embedded broker's).
         name: shown in the broker's list of connections.
         timeout_s: time for the first connection.
@@ -138,7 +138,8 @@ async def connect(settings: Nats, *, url: str | None = None, name: str = "iotpm"
             servers=servers,
             name=name,
             max_reconnect_attempts=-1,
-            ping_interval=5,
+            # The third ping without an answer to any gives the link up.
+            ping_interval=settings.link_timeout_s / 3,  # type: ignore[arg-type]
             max_outstanding_pings=2,
             connect_timeout=5,
             # Far below the lease's life: a broker that was only started again costs no lease.

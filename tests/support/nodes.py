@@ -247,12 +247,14 @@ class Producer:
     Now and then it sends old messages again with their old numbers, as after a crash of its own.
     """
 
-    def __init__(self, url: str, plant: Plant, *, rate_hz: float, numbered: bool = True, limit: int = 0) -> None:
+    def __init__(
+        self, url: str, plant: Plant, *, rate_hz: float, numbered: bool = True, limit: int = 0, **connection: Any
+    ) -> None:
         self.published = 0
         self.repeated = 0
         self.retries = 0
         self._random = random.Random(rate_hz)
-        self._url = url
+        self._connection = {"url": url, **connection}
         self._plant = plant
         self._rate_hz = rate_hz
         self._numbered = numbered
@@ -296,7 +298,7 @@ class Producer:
             self._failure = error
 
     def _publish_all(self) -> None:
-        publisher = _core.Publisher(json.dumps({"url": self._url}), window=2, ack_every=50)
+        publisher = _core.Publisher(json.dumps(self._connection), window=2, ack_every=50)
         due = time.monotonic()
         recent: deque[list[Planned]] = deque(maxlen=SPOOL)
         while not self._stopping.wait(max(0.0, due - time.monotonic())):

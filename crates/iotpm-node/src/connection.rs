@@ -1,6 +1,7 @@
 //! Connections to the broker: options, reconnection for ever, one runtime a thread.
 
 use std::{
+    num::NonZeroU32,
     path::PathBuf,
     sync::{
         Arc,
@@ -15,8 +16,10 @@ use tokio::sync::Notify;
 
 use crate::stream_error::{StreamError, StreamResult};
 
-/// How often the connection is tested; two unanswered pings make it reconnect.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Silence after which a link counts as dead, unless the options say otherwise.
+const LINK_TIMEOUT: Duration = Duration::from_secs(12);
+/// The client gives a connection up when it would send one ping more than this without an answer to any.
+const PINGS_UNANSWERED: u32 = 3;
 /// How long one request may take before it counts as failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait between two attempts to reconnect.
@@ -45,6 +48,9 @@ pub struct ConnectionOptions {
     /// Its key.
     #[serde(default)]
     pub tls_key: Option<PathBuf>,
+    /// Whole seconds of silence after which a link counts as dead; default 12.
+    #[serde(default)]
+    pub link_timeout_s: Option<NonZeroU32>,
 }
 
 /// What happened to a connection so far.
@@ -65,6 +71,8 @@ pub struct Connection {
     pub client: Client,
     /// The URL without secrets.
     pub server: Arc<str>,
+    /// Silence after which the link counts as dead.
+    pub link_timeout: Duration,
     /// What happened so far.
     pub counters: Arc<ConnectionCounters>,
 }
@@ -98,13 +106,17 @@ impl ConnectionOptions {
             reason: error.to_string(),
         };
         let client = options.connect(addresses).await.map_err(|error| refused(&error))?;
-        Ok(Connection { client, server, counters })
+        Ok(Connection { client, server, link_timeout: self.link_timeout(), counters })
+    }
+
+    fn link_timeout(&self) -> Duration {
+        self.link_timeout_s.map_or(LINK_TIMEOUT, |seconds| Duration::from_secs(seconds.get().into()))
     }
 
     async fn client_options(&self, name: &str, counters: Arc<ConnectionCounters>) -> StreamResult<ConnectOptions> {
         let mut options = ConnectOptions::new()
             .name(name)
-            .ping_interval(PING_INTERVAL)
+            .ping_interval(self.link_timeout() / PINGS_UNANSWERED)
             .request_timeout(Some(REQUEST_TIMEOUT))
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .max_reconnects(None)
@@ -213,6 +225,14 @@ mod tests {
     fn unknown_keys_are_refused() {
         let error = ConnectionOptions::from_json(r#"{"url":"nats://a","ulr":1}"#).unwrap_err();
         assert!(error.to_string().contains("unknown field `ulr`"), "{error}");
+    }
+
+    #[test]
+    fn a_link_that_is_silent_for_no_time_is_refused() {
+        let timeout = |json: &str| ConnectionOptions::from_json(json).map(|options| options.link_timeout());
+        assert_eq!(timeout(r#"{"url":"nats://a"}"#).unwrap(), LINK_TIMEOUT);
+        assert_eq!(timeout(r#"{"url":"nats://a","link_timeout_s":3}"#).unwrap(), Duration::from_secs(3));
+        assert!(timeout(r#"{"url":"nats://a","link_timeout_s":0}"#).is_err());
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::{
     ConnectionOptions, NodeError, PipelineOptions, error::Result, growing::ChunkLimits, reader::ReaderOptions,
 };
 
-const CONNECTION_KEYS: [&str; 6] = ["url", "credentials_file", "nkey_file", "tls_ca", "tls_cert", "tls_key"];
+const CONNECTION_KEYS: [&str; 7] =
+    ["url", "credentials_file", "nkey_file", "tls_ca", "tls_cert", "tls_key", "link_timeout_s"];
 const READER_KEYS: [&str; 6] =
     ["raw_stream", "anomaly_stream", "start_sequence", "chunk_age_ms", "chunk_max_messages", "chunk_max_bytes"];
 /// A chunk is held in memory three times over: growing, running, committing.

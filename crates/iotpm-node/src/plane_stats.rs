@@ -41,6 +41,8 @@ pub struct PlaneStats {
     pub sequence_gaps: u64,
     /// Of these: because the link was silent.
     pub stalls: u64,
+    /// Whether nothing can be read now: the link is silent, or no consumer could be made yet.
+    pub cut_off: bool,
     /// Why the last consumer was given up, or could not be made.
     pub last_renewal: String,
     /// Times the reader's connection was lost.
@@ -95,6 +97,7 @@ impl PlaneStats {
             consumers_recreated: reader.consumers_recreated.load(Relaxed),
             sequence_gaps: reader.sequence_gaps.load(Relaxed),
             stalls: reader.stalls.load(Relaxed),
+            cut_off: reader.cut_off.load(Relaxed),
             last_renewal: text(&reader.last_renewal),
             disconnects: connection.disconnects.load(Relaxed),
             client_drops: connection.dropped.load(Relaxed),

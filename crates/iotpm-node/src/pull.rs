@@ -13,8 +13,8 @@ const BATCH: u64 = 10_000;
 const REQUESTS: u64 = 3;
 /// Bytes after which the server ends a request; at least the largest message it may hold.
 const REQUEST_BYTES: usize = 8 << 20;
-/// How often the server reports that a request still waits.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(3);
+/// How often the server reports that a request still waits, within the time after which a link counts as dead.
+const HEARTBEATS: u32 = 4;
 /// When an unfulfilled request ends.
 const EXPIRES: Duration = Duration::from_secs(30);
 /// How long the server keeps a consumer that nobody pulls from.
@@ -62,7 +62,7 @@ impl Pull {
             subscriber,
             next_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"),
             delete_subject: format!("$JS.API.CONSUMER.DELETE.{stream}.{name}"),
-            request: pull_request(connection.client.max_payload()).into(),
+            request: pull_request(connection.client.max_payload(), connection.link_timeout / HEARTBEATS).into(),
             connection: connection.clone(),
             inbox,
             outstanding: 0,
@@ -85,6 +85,11 @@ impl Pull {
     /// The connection was lost since: requests and, if the server restarted, the consumer are gone.
     pub fn is_cut_off(&self) -> bool {
         self.connection.counters.disconnects.load(Relaxed) != self.disconnects
+    }
+
+    /// Silence after which the consumer is given up: three heartbeats missed.
+    pub fn silence_max(&self) -> Duration {
+        self.connection.link_timeout / HEARTBEATS * (HEARTBEATS - 1)
     }
 
     /// Takes one delivered message off the account.
@@ -128,12 +133,12 @@ fn consumer_request(stream: &str, name: &str, start: u64) -> String {
     .to_string()
 }
 
-fn pull_request(max_payload: usize) -> String {
+fn pull_request(max_payload: usize, heartbeat: Duration) -> String {
     json!({
         "batch": BATCH,
         "max_bytes": REQUEST_BYTES.max(max_payload + MESSAGE_OVERHEAD_BYTES),
         "expires": EXPIRES.as_nanos() as u64,
-        "idle_heartbeat": HEARTBEAT.as_nanos() as u64,
+        "idle_heartbeat": heartbeat.as_nanos() as u64,
     })
     .to_string()
 }
@@ -179,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_request_always_fits_the_largest_message() {
-        let request: serde_json::Value = serde_json::from_str(&pull_request(64 << 20)).unwrap();
+        let request: serde_json::Value = serde_json::from_str(&pull_request(64 << 20, Duration::from_secs(3))).unwrap();
         assert!(request["max_bytes"].as_u64().unwrap() > 64 << 20);
     }
 }

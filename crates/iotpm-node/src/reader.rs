@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -25,12 +25,10 @@ use crate::{
     delivery::Delivery,
     growing::{ChunkLimits, Growing},
     position::Position,
-    pull::{HEARTBEAT, Pull, Status},
+    pull::{Pull, Status},
     stream_error::{StreamError, StreamResult},
 };
 
-/// Silence after which a link counts as dead.
-const STALL: Duration = HEARTBEAT.saturating_mul(3);
 /// How long a stream may be missing before that is believed: a restarting server recovers its streams first.
 const MISSING_TOLERANCE: Duration = Duration::from_secs(3);
 /// Waits between attempts to make a consumer.
@@ -85,6 +83,8 @@ pub struct ReaderCounters {
     pub sequence_gaps: AtomicU64,
     /// Of these: because the link was silent.
     pub stalls: AtomicU64,
+    /// Whether nothing can be read now: the link is silent, or no consumer could be made yet.
+    pub cut_off: AtomicBool,
     /// Times the chunk was full and nobody asked for it.
     pub backpressure: AtomicU64,
     /// How long a commit takes lately, microseconds; its owner keeps it.
@@ -181,8 +181,12 @@ impl Reader {
                 attempt = self.try_open() => attempt,
             };
             match attempt {
-                Ok(pull) => return Ok(Some(pull)),
+                Ok(pull) => {
+                    self.counters.cut_off.store(false, Relaxed);
+                    return Ok(Some(pull));
+                }
                 Err(error) => {
+                    self.counters.cut_off.store(true, Relaxed);
                     self.note(error.to_string());
                     tolerate(error, &mut missing_since)?;
                 }
@@ -216,7 +220,7 @@ impl Reader {
 
     /// One consumer's life.
     async fn follow(&mut self, pull: &mut Pull) -> StreamResult<End> {
-        let mut alive = Instant::now();
+        let (mut alive, silence_max) = (Instant::now(), pull.silence_max());
         let reconnections = Arc::clone(&self.connection.counters);
         loop {
             if let Err(error) = pull.top_up().await {
@@ -243,7 +247,7 @@ impl Reader {
                 () = reconnections.reconnected.notified() => if pull.is_cut_off() {
                     return Ok(End::Renew("the connection was lost".into()));
                 },
-                () = sleep_until(alive + STALL), if has_room => return Ok(self.stalled()),
+                () = sleep_until(alive + silence_max), if has_room => return Ok(self.stalled(silence_max)),
             }
             if !has_room {
                 alive = Instant::now();
@@ -305,9 +309,10 @@ impl Reader {
         End::Renew(format!("consumer sequence {} was followed by {reply:?}", pull.consumer_seq))
     }
 
-    fn stalled(&self) -> End {
+    fn stalled(&self, silence: Duration) -> End {
         self.counters.stalls.fetch_add(1, Relaxed);
-        End::Renew(format!("neither message nor heartbeat for {} s", STALL.as_secs()))
+        self.counters.cut_off.store(true, Relaxed);
+        End::Renew(format!("neither message nor heartbeat for {:.1} s", silence.as_secs_f64()))
     }
 
     /// Hands the chunk over if it is asked for and old enough, after clearing up any doubt about jumps in it.

@@ -61,6 +61,9 @@ class Nats(Section, frozen=True, kw_only=True):
     tls_key: Annotated[str | None, Meta(description="client key, PEM file; needs tls_cert", examples=["node.key"])] = (
         None
     )
+    link_timeout_s: Annotated[
+        int, Meta(ge=3, le=300, description="seconds of silence after which a link to the broker counts as dead")
+    ] = 12
     durability: Annotated[
         Literal["process", "power"],
         Meta(

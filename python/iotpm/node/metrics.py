@@ -40,6 +40,7 @@ COUNTERS = {
     "iotpm_chunks_committed": ("committed_chunks", "chunks committed"),
     "iotpm_snapshots": ("snapshots", "snapshots captured"),
     "iotpm_consumers_recreated": ("consumers_recreated", "consumers made anew after a fault"),
+    "iotpm_link_silences": ("stalls", "times the link to the broker was silent for too long"),
     "iotpm_disconnects": ("disconnects", "connections lost"),
     "iotpm_backpressure": ("backpressure", "times the reader waited for the committer"),
     "iotpm_outbox_published": ("outbox_published", "events that the broker stored"),

@@ -20,6 +20,7 @@ def plane_options(config: Config, names: Names, url: str, found: Resume, templat
     return {
         "url": url,
         **{key: getattr(config.nats, key) for key in CONNECTION_FILES},
+        "link_timeout_s": config.nats.link_timeout_s,
         **_names(names),
         **_position(found),
         **_chunks(config.node),

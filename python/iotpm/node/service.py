@@ -49,6 +49,7 @@ POLL_MS = 100
 TICK_S = 1.0
 KEPT_DAYS = 36_500.0
 ROOM_CHECK_S = 1.0
+LINK_CHECK_S = 0.5
 RETRY_S = 1.0
 DRAIN_RETRY_S = 0.1
 NOTE_S = 1.0
@@ -327,6 +328,7 @@ class Node:
             committed=lambda: self.writer.position.seq,
         )
         self.control.every(ROOM_CHECK_S, room.check)
+        self.control.every(LINK_CHECK_S, self._watch_link)
 
     def _leave_node_file(self) -> None:
         data_dir = self.config.data_dir
@@ -350,6 +352,16 @@ class Node:
             self._note_problem("stream", problem)
         elif self._problems.pop("stream", None):
             log.info("stream_takes_messages_again", stream=self.names.raw_stream)
+
+    async def _watch_link(self) -> None:
+        """The data plane has a link of its own, which may be silent while this one is not."""
+        stats = self.plane.stats()
+        if stats["cut_off"] and not self._draining.is_set():
+            self._note_problem("reader", f"nothing can be read from the broker: {stats['last_renewal']}")
+        elif self._problems.pop("reader", None):
+            log.info(
+                "reading_again", disconnects=stats["disconnects"], consumers_recreated=stats["consumers_recreated"]
+            )
 
     def _drain_plane(self) -> None:
         """Whatever it waits for, the drain ends in time."""
