@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Neighbouring rows of a block: what follows what is learned within them.
 const ROWS: u64 = 30;
-/// Blocks at most. When there are so many every other one goes, and later ones lie twice as far apart.
+/// Blocks at most. When there are so many one of every two goes, and later ones lie twice as far apart.
 const BLOCKS: u64 = 192;
 
 /// Rows to learn from: at least half of `ROWS * BLOCKS` once so many came, however many follow.
@@ -58,8 +58,9 @@ impl Blocks {
 
     fn thin(&mut self) {
         let block = ROWS as usize * self.columns();
-        for kept in 1..BLOCKS as usize / 2 {
-            self.values.copy_within(2 * kept * block..(2 * kept + 1) * block, kept * block);
+        for pair in 0..BLOCKS as usize / 2 {
+            let stays = 2 * pair + usize::from(later_stays(pair as u64, self.stride));
+            self.values.copy_within(stays * block..(stays + 1) * block, pair * block);
         }
         self.values.truncate(BLOCKS as usize / 2 * block);
         self.stride *= 2;
@@ -83,6 +84,15 @@ impl Blocks {
         }
         values
     }
+}
+
+/// Which of two neighbouring blocks stays. Were it always the earlier one, blocks would crowd at the beginning of their longer
+/// stretches, the older the more, and where a shift is a multiple of a stretch whole parts of it would never be learned.
+fn later_stays(pair: u64, stride: u64) -> bool {
+    let mut name = [0; 16];
+    name[..8].copy_from_slice(&pair.to_le_bytes());
+    name[8..].copy_from_slice(&stride.to_le_bytes());
+    xxh3_64(&name) & 1 == 1
 }
 
 /// Where in its stretch of `stride` rows a block begins.
@@ -118,6 +128,16 @@ mod tests {
         let stride = 960.0;
         assert!(begins.iter().enumerate().all(|(k, begin)| (begin / stride).floor() == k as f64), "{begins:?}");
         assert!(begins.iter().any(|begin| begin % stride > stride / 2.0) && begins.len() > 96);
+    }
+
+    #[test]
+    fn old_blocks_lie_as_evenly_in_their_stretches_as_new_ones() {
+        let matrix = of_rows(180_000).matrix(&[0]);
+        let stride = 960.0;
+        let begins: Vec<f64> = matrix.split(|x| x.is_nan()).map(|block| (block[0] - 1e6) % stride).collect();
+        let oldest = &begins[..begins.len() / 4];
+        let late = oldest.iter().filter(|begin| **begin > stride / 2.0).count();
+        assert!((oldest.len() / 4..=oldest.len() * 3 / 4).contains(&late), "{late} of {}", oldest.len());
     }
 
     #[test]

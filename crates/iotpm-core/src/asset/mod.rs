@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! readings of an asset's signals -> rows of event time -> model of a day or more -> score -> anomaly with contributors
+//!                                                          provisional ones of parts of the first day
 //! ```
 //!
 //! Once an asset's model is in force its statistical detectors of one signal go on scoring but raise nothing: a change
@@ -165,9 +166,9 @@ impl Assets {
     fn announce(&mut self, asset: usize) {
         let AssetState { members, watch, .. } = &self.list[asset].state;
         let Some(watch) = watch else { return };
-        let judged = watch.columns().iter().map(|column| members[*column].place as usize);
-        for place in judged.filter(|place| self.homes[*place].asset != NONE) {
-            self.judged_since[place] = watch.since;
+        let judged = watch.judged().iter().map(|(column, since)| (members[*column].place as usize, *since));
+        for (place, since) in judged.filter(|(place, _)| self.homes[*place].asset != NONE) {
+            self.judged_since[place] = since;
         }
     }
 

@@ -23,6 +23,10 @@ const AGE_PERIODS: i64 = 3;
 const LATENESS_PERIODS: i64 = 1_000;
 /// The model is fitted again after 2 and 4 times the learning time, each time to rows of all that time, and then stays.
 const FITS: u8 = 3;
+/// So often is the learning time halved for the first of the provisional models, which are fitted at each doubling. They know
+/// part of a day and take what they have not seen for a fault, but only once: the signals' own detectors do so each for
+/// itself and again and again.
+const PROVISIONAL_HALVINGS: u32 = 4;
 /// Periods after an anomaly in which it is not raised again unless it is worse.
 const REPEAT_PERIODS: i64 = 32;
 /// Assets begin to be judged over this share of the learning time, so that they are not all fitted at once.
@@ -45,6 +49,9 @@ struct Framing {
     /// Time of the first row.
     since_us: Option<i64>,
     next_fit_us: i64,
+    /// Time in which the asset is learned.
+    whole_us: i64,
+    /// Models of the whole learning time and more.
     fits: u8,
     /// What the next model is fitted to; `None` after the last.
     training: Option<Blocks>,
@@ -69,10 +76,10 @@ pub(super) fn labels_at(told: &[Option<Box<SignalLabels>>], place: u32) -> Optio
 }
 
 impl AssetState {
-    /// Gives a signal that appears a column. What was collected without it is dropped, unless a model is in force: then
-    /// the signal stays outside of it, and its own detectors go on speaking for it.
+    /// Gives a signal that appears a column. What was collected without it is dropped, unless a model of the whole learning
+    /// time is in force: then the signal stays outside of it, and its own detectors go on speaking for it.
     pub fn join(&mut self, member: impl FnOnce() -> Member) -> Option<u32> {
-        if self.watch.is_some() {
+        if self.watch.as_ref().is_some_and(|watch| !watch.is_provisional()) {
             return None;
         }
         self.members.push(member());
@@ -153,21 +160,30 @@ impl AssetState {
         if healthy {
             training.push(&row.values);
         }
-        if framing.since_us.is_none() {
-            framing.since_us = Some(row.time_us);
-            framing.next_fit_us = row.time_us.saturating_add(first_fit_after_us(&self.members, at.asset.learning_us));
-        }
-        let waits = self.watch.as_ref().is_some_and(|watch| watch.is_alarming());
-        if row.time_us < framing.next_fit_us || waits {
+        framing.begin(row.time_us, || learning_us(&self.members, at.asset.learning_us));
+        let waits = self.watch.as_ref().is_some_and(|watch| !watch.is_provisional() && watch.is_alarming());
+        if waits || row.time_us < framing.next_fit_us {
             return false;
         }
-        // Signals stay judged once they are: later models are of the same ones.
-        let known = self.watch.as_ref().map(|watch| (watch.columns().to_vec(), watch.since));
-        let (columns, since) = known.unwrap_or_else(|| (training.present(), at.sequence));
-        let fitted = fit(training, &columns, at.asset);
-        framing.plan_next(row.time_us, fitted.is_some());
+        self.fit_now(row.time_us, at)
+    }
+
+    fn fit_now(&mut self, now_us: i64, at: &At) -> bool {
+        let Some(framing) = &mut self.framing else { return false };
+        let Some(training) = &framing.training else { return false };
+        let columns = match &self.watch {
+            // Signals stay judged once they are: later models are of the same ones.
+            Some(watch) if !watch.is_provisional() => watch.columns().to_vec(),
+            _ => training.present(),
+        };
+        let goes_on = self.watch.as_ref().is_none_or(|watch| watch.can_go_on_with(&columns));
+        let fitted = if goes_on { fit(training, &columns, at.asset) } else { None };
+        let provisional = framing.plan_next(now_us, fitted.is_some());
         let Some(model) = fitted else { return false };
-        self.watch = Some(Box::new(Watch::new(model, columns, since)));
+        match &mut self.watch {
+            Some(watch) => watch.renew(model, columns, provisional, at.sequence),
+            None => self.watch = Some(Box::new(Watch::new(model, columns, provisional, at.sequence))),
+        }
         true
     }
 }
@@ -178,17 +194,32 @@ impl Framing {
         let lateness_us = lateness_us.min(period_us.saturating_mul(LATENESS_PERIODS));
         let frame = AssetFrame::new(columns, period_us, period_us.saturating_mul(AGE_PERIODS), lateness_us).ok()?;
         let training = Some(Blocks::new(columns));
-        Some(Self { frame, period_us, since_us: None, next_fit_us: i64::MAX, fits: 0, training })
+        Some(Self { frame, period_us, since_us: None, next_fit_us: i64::MAX, whole_us: 0, fits: 0, training })
     }
 
-    /// Twice as long after each model; half as long again where there was too little to learn from.
-    fn plan_next(&mut self, now_us: i64, fitted: bool) {
-        let lasted_us = now_us.saturating_sub(self.since_us.unwrap_or(now_us)).max(self.period_us);
+    /// Notes the first row.
+    fn begin(&mut self, now_us: i64, whole_us: impl FnOnce() -> i64) {
+        if self.since_us.is_none() {
+            (self.since_us, self.whole_us) = (Some(now_us), whole_us());
+            self.next_fit_us = now_us.saturating_add(self.whole_us >> PROVISIONAL_HALVINGS);
+        }
+    }
+
+    /// Twice as long after each model, but not past the learning time; half as long again where there was too little to learn
+    /// from. Whether a model of now is provisional.
+    fn plan_next(&mut self, now_us: i64, fitted: bool) -> bool {
+        let since_us = self.since_us.unwrap_or(now_us);
+        let lasted_us = now_us.saturating_sub(since_us).max(self.period_us);
         self.next_fit_us = now_us.saturating_add(if fitted { lasted_us } else { lasted_us / 2 });
+        if lasted_us < self.whole_us {
+            self.next_fit_us = self.next_fit_us.min(since_us.saturating_add(self.whole_us));
+            return true;
+        }
         self.fits += u8::from(fitted);
         if self.fits == FITS {
             self.training = None;
         }
+        false
     }
 }
 
@@ -204,7 +235,8 @@ fn fit(training: &Blocks, columns: &[usize], asset: &AssetSettings) -> Option<Mo
     enough.then(|| Model::fit(&training.matrix(columns), columns.len(), &settings).ok())?
 }
 
-fn first_fit_after_us(members: &[Member], learning_us: i64) -> i64 {
+/// Time in which the asset is learned, spread a little so that assets are not all fitted at once.
+fn learning_us(members: &[Member], learning_us: i64) -> i64 {
     let asset = members.first().map_or("", |first| super::asset_of(&first.name));
     let share = (xxh3_64(asset.as_bytes()) >> 32) as f64 / f64::from(u32::MAX);
     (learning_us as f64 * (1.0 + SPREAD * share)) as i64

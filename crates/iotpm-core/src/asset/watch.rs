@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Contribution, Detector,
+    Contribution, Detector, Maturity,
     alarm::{Alarm, Context, Doubt, Scored, Step},
     detect::{Fused, Verdict},
     feedback::{SignalLabels, Told},
@@ -43,8 +43,11 @@ pub(crate) struct Watch {
     scorer: Scorer,
     /// Column of the frame that each of the model's is.
     columns: Vec<usize>,
-    /// Sequence of the message that completed the rows of the asset's first model: judged is from the next on.
-    pub since: u64,
+    /// Columns of the frame that are or were the model's, each with the sequence of the message since which it is judged (from
+    /// the next on): signals stay judged once they are.
+    judged: Vec<(usize, u64)>,
+    /// Of less than the learning time: what is raised is told as learning, and rows train whatever their score.
+    provisional: bool,
     alarm: Alarm,
     ring: Ring,
     /// Of the latest crossing, or of an open anomaly's peak, greatest first; the anomaly is told as the first one's.
@@ -54,11 +57,13 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub fn new(model: Model, columns: Vec<usize>, since: u64) -> Self {
+    /// A model from the message of that sequence on.
+    pub fn new(model: Model, columns: Vec<usize>, provisional: bool, sequence: u64) -> Self {
         Self {
             scorer: Scorer::new(Arc::new(model)),
+            judged: columns.iter().map(|column| (*column, sequence)).collect(),
             columns,
-            since,
+            provisional,
             alarm: Alarm::default(),
             ring: Ring::default(),
             contributions: Vec::new(),
@@ -70,6 +75,34 @@ impl Watch {
     /// Columns of the frame that the model knows.
     pub fn columns(&self) -> &[usize] {
         &self.columns
+    }
+
+    /// Columns of the frame that are judged, each with the sequence since which it is.
+    pub fn judged(&self) -> &[(usize, u64)] {
+        &self.judged
+    }
+
+    /// Whether the model is of less than the learning time.
+    pub fn is_provisional(&self) -> bool {
+        self.provisional
+    }
+
+    /// Whether a model of other columns knows the one that an open anomaly is told of.
+    pub fn can_go_on_with(&self, columns: &[usize]) -> bool {
+        !self.alarm.is_open() || columns.contains(&self.columns[self.reported])
+    }
+
+    /// A later model takes over; an open anomaly goes on.
+    pub fn renew(&mut self, model: Model, columns: Vec<usize>, provisional: bool, sequence: u64) {
+        let told = self.columns[self.reported];
+        self.reported = columns.iter().position(|column| *column == told).unwrap_or(0);
+        for column in &columns {
+            if !self.judged.iter().any(|(known, _)| known == column) {
+                self.judged.push((*column, sequence));
+            }
+        }
+        self.scorer = Scorer::new(Arc::new(model));
+        (self.columns, self.provisional) = (columns, provisional);
     }
 
     /// Whether an anomaly is open.
@@ -89,20 +122,21 @@ impl Watch {
         let score = self.scorer.score(&values).unwrap_or(f64::NAN);
         if score.is_nan() {
             self.pass_over();
-            return (false, Step::Quiet);
+            return (self.provisional, Step::Quiet);
         }
         let mut expected = f64::NAN;
         if score >= 1.0 {
             expected = self.attribute(score, &self.scorer.explain(&values), cause.members);
         }
-        let verdict = Verdict { score, expected, maturity: self.scorer.model().maturity() };
+        let maturity = if self.provisional { Maturity::Learning } else { self.scorer.model().maturity() };
+        let verdict = Verdict { score, expected, maturity };
         let fused = Fused::by(Detector::AssetModel, verdict);
         let doubt = self.doubt(&values, cause.members);
         let scored = Scored { time_us: row.time_us, value: values[self.reported], fused, doubt };
         let step = self.observe(&scored, cause);
         let slot = Slot { time_us: row.time_us, value: scored.value, score: score as f32 };
         self.ring.push(slot, i64::MAX, RECENT_ROWS);
-        (score < LEARNED_BELOW, step)
+        (self.provisional || score < LEARNED_BELOW, step)
     }
 
     /// A row is doubtful if the signal that it is told of is, or if any is missing.
@@ -152,7 +186,8 @@ impl Watch {
 
     /// As the beginning of another stream: it judges from the first message on, and no anomaly is open.
     pub fn begin_anew(&mut self) {
-        (self.since, self.alarm) = (0, Alarm::default());
+        self.judged.iter_mut().for_each(|(_, since)| *since = 0);
+        self.alarm = Alarm::default();
         self.contributions.clear();
         (self.reported, self.peak) = (0, 0.0);
     }
@@ -166,7 +201,8 @@ struct Stored {
     #[serde(with = "serde_bytes")]
     scorer: Vec<u8>,
     columns: Vec<usize>,
-    since: u64,
+    judged: Vec<(usize, u64)>,
+    provisional: bool,
     alarm: Alarm,
     ring: Ring,
     contributions: Vec<Contribution>,
@@ -182,7 +218,8 @@ impl From<Watch> for Stored {
             model: model.unwrap_or_default(),
             scorer: scorer.unwrap_or_default(),
             columns: watch.columns,
-            since: watch.since,
+            judged: watch.judged,
+            provisional: watch.provisional,
             alarm: watch.alarm,
             ring: watch.ring,
             contributions: watch.contributions,
@@ -205,7 +242,8 @@ impl TryFrom<Stored> for Watch {
         Ok(Self {
             scorer: Scorer::restore(Arc::new(model), &stored.scorer)?,
             columns: stored.columns,
-            since: stored.since,
+            judged: stored.judged,
+            provisional: stored.provisional,
             alarm: stored.alarm,
             ring: stored.ring,
             contributions: stored.contributions,
