@@ -88,7 +88,8 @@ def fit(train: Array, hold: tuple[int, int] | None = None) -> Statistics:
         averages, energies = run(scaled - lagged(scaled) @ weights - mean, white)
         excess = np.maximum((energies - usual) / deviation, 0)
         parts = [((averages @ level) ** 2).sum(1), ENERGY_WEIGHT * excess**2]
-        return np.sqrt(np.column_stack(parts) / (columns + ENERGY_WEIGHT))
+        joint: Array = np.sqrt(np.column_stack(parts) / (columns + ENERGY_WEIGHT))
+        return joint
 
     return statistics
 
