@@ -40,7 +40,7 @@ def test_a_sweep_adds_no_false_anomaly(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", [7, 8])
 def test_without_operating_states_it_would(seed: int) -> None:
-    assert alarms(seed, sweep=True, states=False) > alarms(seed, sweep=False, states=False) + ASSETS
+    assert alarms(seed, sweep=True, states=False) >= 2 * alarms(seed, sweep=False, states=False) + ASSETS / 2
 
 
 def test_states_muffle_no_machine_that_only_runs() -> None:

@@ -36,9 +36,13 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def tuned(healthy: Path, budget: float, config: Config | None = None, workers: int = 1) -> Any:
+ALONE = Config(templates=(Template(detectors=("basic",)),))
+"""Signals judged by themselves: a model of the asset would speak for them after an hour and a half."""
+
+
+def tuned(healthy: Path, budget: float, config: Config = ALONE, workers: int = 1) -> Any:
     history = FileHistory(open_source(healthy), Span(), 0.0)
-    return propose(history, config or Config(), budget, warm_up_us=3_600_000_000, workers=workers)
+    return propose(history, config, budget, warm_up_us=3_600_000_000, workers=workers)
 
 
 def test_the_proposal_keeps_a_budget_that_the_settings_break(healthy: Path) -> None:
@@ -69,7 +73,8 @@ def test_what_is_proposed_is_a_configuration_that_raises_what_was_said(healthy: 
 
 
 def test_templates_are_tuned_apart(healthy: Path) -> None:
-    config = Config(templates=(Template(pattern="*/heavy", modified_z_boundary=5.0),))
+    heavy_alone = Template(pattern="*/heavy", detectors=("basic",), modified_z_boundary=5.0)
+    config = Config(templates=(heavy_alone, *ALONE.templates))
     found = tuned(healthy, 40.0, config)
     assert [p.template.pattern for p in found.proposals] == ["*/heavy", "*"]
     assert [p.budget for p in found.proposals] == [20.0, 20.0]

@@ -51,6 +51,11 @@ impl Blocks {
         self.origin.len()
     }
 
+    /// Rows that were pushed.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// Rows that are kept.
     pub fn rows(&self) -> u64 {
         (self.values.len() / self.columns()) as u64
