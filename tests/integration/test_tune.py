@@ -36,7 +36,7 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-ALONE = Config(templates=(Template(detectors=("basic",)),))
+ALONE = Config(templates=(Template(detectors=["basic"]),))
 """Signals judged by themselves: a model of the asset would speak for them after an hour and a half."""
 
 
@@ -73,7 +73,7 @@ def test_what_is_proposed_is_a_configuration_that_raises_what_was_said(healthy: 
 
 
 def test_templates_are_tuned_apart(healthy: Path) -> None:
-    heavy_alone = Template(pattern="*/heavy", detectors=("basic",), modified_z_boundary=5.0)
+    heavy_alone = Template(pattern="*/heavy", detectors=["basic"], modified_z_boundary=5.0)
     config = Config(templates=(heavy_alone, *ALONE.templates))
     found = tuned(healthy, 40.0, config)
     assert [p.template.pattern for p in found.proposals] == ["*/heavy", "*"]
