@@ -364,7 +364,7 @@ def _join(pages: list[Path], whole: Path) -> int:
     """All pages in one file, in order; returns its rows."""
     import duckdb
 
-    from iotpm.store.lake import literal
+    from iotpm.store.tables import literal
 
     listed = ", ".join(f"'{literal(page)}'" for page in pages)
     with duckdb.connect(config={"threads": 1}) as connection:

@@ -41,8 +41,7 @@ def test_a_full_disk_under_the_embedded_broker_is_said_and_left_unaided(
     url = f"nats://127.0.0.1:{port}"
     config = settings(small_disk / "data", url)
     node = NodeProcess(replace(config, nats=Nats(port=port)), tmp_path / "node")
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     with Producer(url, plant, rate_hz=RATE_HZ) as producer:
         node.wait(lambda: node.committed() > 1000, "1000 messages")
         begin = time.monotonic()

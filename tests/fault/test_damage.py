@@ -46,8 +46,7 @@ def test_a_damaged_log_of_the_store_is_read_again_from_the_stream(tmp_path: Path
     config = settings(tmp_path / "data", broker.url)
     node = NodeProcess(config, tmp_path / "node")
     noticed = 0
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     with Producer(broker.url, plant, rate_hz=RATE_HZ) as producer:
         for _ in range(ROUNDS):
             goal = node.committed() + 1000
@@ -132,8 +131,7 @@ def test_a_frozen_broker_is_noticed_and_costs_nothing(tmp_path: Path, broker: Br
     plant = Plant(8)
     config = settings(tmp_path / "data", broker.url)
     node = NodeProcess(config, tmp_path / "node")
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     with Producer(broker.url, plant, rate_hz=RATE_HZ) as producer:
         node.wait(lambda: node.committed() > 1000, "1000 messages")
         begin = time.monotonic()

@@ -146,8 +146,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path, record_property:
         node = NodeProcess(config, tmp_path / "node")
         killer = Killer(node, broker, chance)
         plant = Plant(SEED)
-        node.start()
-        node.wait_event("node_started")
+        node.start_and_wait()
         begin = time.monotonic()
         with Producer(broker.url, plant, rate_hz=RATE_HZ) as producer:
             for what, early in plan(KILLS, chance):
@@ -174,8 +173,7 @@ def test_kills_of_a_node_and_its_embedded_broker_change_nothing(tmp_path: Path, 
     embedded = replace(config, nats=Nats(port=urlsplit(url).port or 0))
     node = NodeProcess(embedded, tmp_path / "node")
     killer = Killer(node, EmbeddedBroker(config.data_dir / "broker"), chance)
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     with Producer(url, plant, rate_hz=RATE_HZ) as producer:
         for what, early in plan(max(5, KILLS // 3), chance):
             killer.strike(what, early=early)

@@ -77,8 +77,7 @@ def test_a_half_open_link_of_a_node_is_noticed_and_costs_nothing(
 ) -> None:
     plant, config = Plant(9), settings(tmp_path / "data", proxy.url)
     node = NodeProcess(config, tmp_path / "node")
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     with Producer(broker.url, plant, rate_hz=RATE_HZ) as producer:
         node.wait(lambda: node.committed() > 1000, "1000 messages")
         begin = time.monotonic()
@@ -110,8 +109,7 @@ def test_a_half_open_link_of_a_producer_costs_nothing(tmp_path: Path, broker: Br
     """It sends again what was not confirmed; what then comes twice, in whatever order, is dropped by its number."""
     plant, config = Plant(10), settings(tmp_path / "data", broker.url)
     node = NodeProcess(config, tmp_path / "node")
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     with Producer(proxy.url, plant, rate_hz=RATE_HZ, link_timeout_s=LINK_TIMEOUT_S) as producer:
         node.wait(lambda: node.committed() > 1000, "1000 messages")
         proxy.silence()

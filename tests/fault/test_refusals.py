@@ -191,8 +191,7 @@ def test_a_new_epoch_continues_and_is_recorded(site: Site) -> None:
 @pytest.mark.parametrize("holder", ["store", "partition"])
 def test_a_second_node_is_told_who_holds_store_or_partition(site: Site, holder: str) -> None:
     node = site.process()
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     second = site.config if holder == "store" else settings(site.directory / "other", site.url)
     with pytest.raises(StoreHeld if holder == "store" else LeaseHeld, match=identity(node.pid)):
         Node(second).start()
@@ -203,8 +202,7 @@ def test_a_second_node_is_told_who_holds_store_or_partition(site: Site, holder: 
 def test_a_damaged_snapshot_is_passed_over_loudly(site: Site, damaged: int) -> None:
     """The older one takes its place, and the stream takes theirs."""
     node = site.process()
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     with Producer(site.url, site.plant, rate_hz=RATE_HZ) as producer:
         node.wait(lambda: len(node.events("snapshot_written")) > 2, "snapshots")
         node.kill()
@@ -260,8 +258,7 @@ def takes_over(node: NodeProcess) -> bool:
 def test_a_full_disk_is_refused_and_left_unaided(site: Site, small_disk: Path, record_property: Figures) -> None:
     config = settings(small_disk / "data", site.url)
     node, ballast = site.process(config=config), small_disk / "ballast"
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     with Producer(site.url, site.plant, rate_hz=RATE_HZ) as producer:
         node.wait(lambda: node.committed() > 1000, "1000 messages")
         begin = time.monotonic()

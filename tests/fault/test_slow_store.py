@@ -30,8 +30,7 @@ def test_a_store_that_hangs_fills_buffers_to_their_bounds_and_drops_nothing(
         node_keys = {"chunk_max_messages": 5_000, "chunk_max_bytes": 1 << 20}
         config = configuration(tmp_path / "data", broker.url, node=node_keys, store=dict(FOREVER))
         node = NodeProcess(config, tmp_path / "node", LAUNCHER, FAULT_HANG=str(hang))
-        node.start()
-        node.wait_event("node_started")
+        node.start_and_wait()
         load = {"signals": SIGNALS, "assets": 10, "interval_us": 10_000}
         generator = _core.LoadGenerator(json.dumps({"url": broker.url}), json.dumps(load))
         generator.run(messages=1_000)

@@ -75,8 +75,7 @@ def test_a_drain_under_load_stores_all_it_read_and_the_next_start_reads_nothing_
 ) -> None:
     config = configuration(tmp_path / "data", broker.url, TEMPLATES)
     node = NodeProcess(config, tmp_path / "node")
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     plant = Plant(3)
     with Producer(broker.url, plant, rate_hz=3000.0) as producer:
         node.wait(lambda: node.committed() > 1500, "1500 messages under load")
@@ -89,8 +88,7 @@ def test_a_drain_under_load_stores_all_it_read_and_the_next_start_reads_nothing_
     committed = query(config, "SELECT seq FROM progress")[0][0]
     assert node.events("drained")[0]["committed"] == committed
     assert not NodeFile.path(config.data_dir).exists()
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     resuming = node.events("resuming")[0]
     assert (resuming["start"] - 1, resuming["committed"]) == (committed, committed)
     last, _ = stream_counts(broker.url, "RAW_0")
@@ -102,8 +100,7 @@ def test_a_drain_under_load_stores_all_it_read_and_the_next_start_reads_nothing_
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path, broker: Broker) -> None:
     node = NodeProcess(configuration(tmp_path / "data", broker.url), tmp_path / "node")
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     broker.pause()
     try:
         assert node.process is not None
@@ -113,8 +110,7 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path, broker: Broker) -> None:
         assert node.ended() == -signal.SIGINT
     finally:
         broker.resume()
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     assert node.drain() == 0
 
 
@@ -130,8 +126,7 @@ def test_a_signal_during_the_start_drains_as_soon_as_it_has_started(tmp_path: Pa
 def test_a_broker_that_is_gone_does_not_hold_up_the_end(tmp_path: Path, broker: Broker) -> None:
     config = configuration(tmp_path / "data", broker.url)
     node = NodeProcess(config, tmp_path / "node")
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     publish(broker.url, [20.0] * 50)
     node.wait(lambda: node.committed() >= 50, "the readings")
     broker.kill()
@@ -146,8 +141,7 @@ class TestSecondNode:
     @pytest.fixture
     def first(self, tmp_path: Path, broker: Broker) -> Any:
         node = NodeProcess(configuration(tmp_path / "data", broker.url), tmp_path / "node")
-        node.start()
-        node.wait_event("node_started")
+        node.start_and_wait()
         yield node
         assert node.drain() == 0, node.log()
 
@@ -193,8 +187,7 @@ def test_the_embedded_broker_is_started_again_and_nothing_is_lost(tmp_path: Path
 def test_an_external_broker_is_waited_for_beyond_the_lease(tmp_path: Path, broker: Broker) -> None:
     config = configuration(tmp_path / "data", broker.url)
     node = NodeProcess(config, tmp_path / "node")
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     publish(broker.url, [20.0] * 30)
     node.wait(lambda: node.committed() >= 30, "the first readings")
     broker.kill()
@@ -217,8 +210,7 @@ def test_a_changed_configuration_acts_from_its_own_message_on(tmp_path: Path, br
         template = {"match": "plant/*", "limits": {"hi": high}, "detectors": ["limits"], "repeat_s": 0.0}
         config = configuration(tmp_path / "data", broker.url, [template])
         node = NodeProcess(config, tmp_path / "node")
-        node.start()
-        node.wait_event("node_started")
+        node.start_and_wait()
         publish(broker.url, values, first=first)
         node.wait(lambda: node.metrics().get("iotpm_consumer_lag") == 0, "the readings")
         last, _ = stream_counts(broker.url, "RAW_0")
@@ -242,8 +234,7 @@ def test_variables_and_env_file_reach_the_node(tmp_path: Path, broker: Broker) -
     config = configuration(tmp_path / "data", broker.url)
     node = NodeProcess(config, tmp_path / "node", IOTPM_NODE__SITE="ulm", IOTPM_STREAM__PARTITION="7")
     (tmp_path / "node" / ".env").write_text("IOTPM_NODE__SITE=bonn\nIOTPM_NODE__SOURCE=/works/3\n")
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     found = NodeFile.of_running_node(config.data_dir)
     assert found is not None
     assert found.partition == "7"
@@ -267,8 +258,7 @@ def test_a_stream_that_lost_its_last_message_is_refused_and_continued_only_on_de
 ) -> None:
     config = configuration(tmp_path / "data", broker.url)
     node = NodeProcess(config, tmp_path / "node")
-    node.start()
-    node.wait_event("node_started")
+    node.start_and_wait()
     publish(broker.url, [20.0] * 10)
     node.wait(lambda: node.committed() >= 10, "the readings")
     assert node.drain() == 0

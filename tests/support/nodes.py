@@ -116,6 +116,11 @@ class NodeProcess:
             )
         _started.append(self.process)
 
+    def start_and_wait(self) -> None:
+        """Start, and wait until it says so."""
+        self.start()
+        self.wait_event("node_started")
+
     @property
     def log_path(self) -> Path:
         return self.directory / f"node-{self.starts}.log"

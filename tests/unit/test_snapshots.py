@@ -26,13 +26,13 @@ def test_every_truncation_is_found() -> None:
             _core.snapshot_sequence(data[:length])
 
 
-@given(st.data())
-def test_every_flipped_bit_is_found(data: st.DataObject) -> None:
-    damaged = bytearray(state_after(7))
-    bit = data.draw(st.integers(0, len(damaged) * 8 - 1))
-    damaged[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(SnapshotError):
-        _core.snapshot_sequence(bytes(damaged))
+def test_every_flipped_bit_is_found() -> None:
+    data = state_after(7)
+    for bit in range(len(data) * 8):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(SnapshotError):
+            _core.snapshot_sequence(bytes(damaged))
 
 
 @given(st.binary(max_size=200))

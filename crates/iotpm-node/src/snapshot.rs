@@ -23,7 +23,7 @@ use crate::{NodeError, error::Result, registry::SavedSignal, sources::HighWater}
 const MAGIC: &[u8; 8] = b"IOTPMSNP";
 
 /// Changes whenever the body does.
-const FORMAT: u32 = 9;
+const FORMAT: u32 = 10;
 
 /// Fast, and states of floats hardly shrink further.
 const ZSTD_LEVEL: i32 = 1;

@@ -211,8 +211,8 @@ def _opened(place: Place) -> Iterator[Cursor]:
 
 def _rows(cursor: Cursor, place: Place, bounds: tuple[int, int] | None = None) -> str:
     """All readings as they arrived, late ones marked, as a FROM item."""
-    from ..store.lake import literal
     from ..store.query import relation
+    from ..store.tables import literal
 
     if place.exported is not None:
         return f"(SELECT *, 0 AS late FROM read_parquet('{literal(place.exported)}'))"

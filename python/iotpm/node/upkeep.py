@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -65,7 +66,9 @@ class SnapshotSchedule:
         """Write the chunk's snapshot if it carries one (then True); ask for the next one when it is due."""
         self._messages += chunk.messages
         if chunk.has_snapshot:
-            self._writing = self._writer.submit(self._write, chunk.last_seq, chunk.write_snapshot)
+            self._writing = self._writer.submit(
+                self._write, chunk.last_seq, partial(self._snapshots.create, chunk.last_seq, chunk.write_snapshot)
+            )
             return True
         if self._is_due():
             self._last, self._messages = time.monotonic(), 0
@@ -97,13 +100,13 @@ class SnapshotSchedule:
         seq, blob = self._plane.snapshot_now()
         if seq == committed:
             self._last, self._messages = time.monotonic(), 0
-            self._writing = self._writer.submit(self._write, seq, lambda path: path.write_bytes(blob))
+            self._writing = self._writer.submit(self._write, seq, partial(self._snapshots.write, seq, blob))
 
-    def _write(self, seq: int, fill: Callable[[Path], object]) -> float:
+    def _write(self, seq: int, keep: Callable[[], Path]) -> float:
         """Returns the seconds it took."""
         start = time.monotonic()
         try:
-            path = self._snapshots.create(seq, fill)
+            path = keep()
         except (OSError, SnapshotError) as error:
             # The stream and the older snapshot still hold everything; the next one may find room.
             log.error("snapshot_not_written", sequence=seq, error=str(error))
@@ -117,7 +120,7 @@ class SnapshotSchedule:
         self._writer.shutdown(wait=True)
         seq, blob = self._plane.snapshot_now()
         if 0 < seq == committed:
-            self._write(seq, lambda path: path.write_bytes(blob))
+            self._write(seq, partial(self._snapshots.write, seq, blob))
 
 
 class LakeMover:

@@ -20,8 +20,9 @@ import msgspec
 
 from iotpm.errors import InputError, StoreError
 from iotpm.store.database import named
-from iotpm.store.lake import files, literal
+from iotpm.store.lake import files
 from iotpm.store.query import EXPORTS, Filter, relation, select
+from iotpm.store.tables import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,6 +13,7 @@ import structlog
 
 from iotpm.errors import StoreError, StoreFull
 from iotpm.store.lock import DirectoryLock, held
+from iotpm.store.tables import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,9 +169,10 @@ class Database:
         # Only a file that is attached has a choice of row groups.
         connection = duckdb.connect(config=self._options())
         access = "READ_ONLY" if self._read_only else "READ_WRITE"
-        path = str(self.path).replace("'", "''")
         try:
-            connection.execute(f"ATTACH '{path}' AS {CATALOG} ({access}, ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
+            connection.execute(
+                f"ATTACH '{literal(self.path)}' AS {CATALOG} ({access}, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+            )
             connection.execute(f"USE {CATALOG}")
         except duckdb.Error as error:
             connection.close()

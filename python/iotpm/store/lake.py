@@ -20,7 +20,7 @@ import structlog
 from iotpm.errors import StoreError
 from iotpm.store import durable
 from iotpm.store.database import named
-from iotpm.store.tables import LAKE_TABLES, quoted
+from iotpm.store.tables import LAKE_TABLES, literal, quoted
 
 if TYPE_CHECKING:
     from iotpm.store.database import Cursor, Database
@@ -249,11 +249,6 @@ def placed(ts_us: int) -> str:
     """Directories of an event time, UTC: `date=2026-11-21/hour=10`."""
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ts_us)
     return moment.strftime("date=%Y-%m-%d/hour=%H")
-
-
-def literal(path: Path) -> str:
-    """A path inside a quoted SQL string."""
-    return str(path).replace("'", "''")
 
 
 def size_and_digest(path: Path) -> tuple[int, str]:

@@ -15,8 +15,8 @@ import duckdb
 
 from iotpm.errors import StoreError
 from iotpm.store.database import named
-from iotpm.store.lake import files, literal
-from iotpm.store.tables import LAKE_TABLES, quoted
+from iotpm.store.lake import files
+from iotpm.store.tables import LAKE_TABLES, literal, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,9 +19,9 @@ import structlog
 from iotpm.errors import StoreFull
 from iotpm.store import lake as lakes
 from iotpm.store.database import named
-from iotpm.store.lake import Lake, LakeFile, literal
+from iotpm.store.lake import Lake, LakeFile
 from iotpm.store.progress import read_position
-from iotpm.store.tables import LAKE_TABLES, quoted
+from iotpm.store.tables import LAKE_TABLES, literal, quoted
 
 if TYPE_CHECKING:
     from iotpm.store.database import Database

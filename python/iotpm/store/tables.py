@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHUNK_TABLES: Final = (
     "signals",
@@ -71,6 +74,11 @@ VIBRATION: Final = (
     "ftf",
 )
 """The vibration features of a waveform frame, in table order."""
+
+
+def literal(path: Path) -> str:
+    """A path inside a quoted SQL string."""
+    return str(path).replace("'", "''")
 
 
 def quoted(name: str) -> str:

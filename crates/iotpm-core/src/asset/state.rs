@@ -52,8 +52,6 @@ struct Framing {
     next_fit_us: i64,
     /// Time in which the asset is learned.
     whole_us: i64,
-    /// Time of rows without which there is no model: silence teaches nothing.
-    first_fit_us: i64,
     /// Models of the whole learning time and more.
     fits: u8,
     /// What the next model is fitted to; `None` after the last.
@@ -166,7 +164,7 @@ impl AssetState {
         let halvings = if at.settings.state.is_some() { 0 } else { PROVISIONAL_HALVINGS };
         framing.begin(row.time_us, halvings, || learning_us(&self.members, at.asset.learning_us));
         let waits = self.watch.as_ref().is_some_and(|watch| !watch.is_provisional() && watch.is_alarming());
-        if waits || row.time_us < framing.next_fit_us || framing.observed_us() < framing.first_fit_us {
+        if waits || row.time_us < framing.next_fit_us || !framing.has_seen_enough() {
             return false;
         }
         self.fit_now(row.time_us, at)
@@ -198,31 +196,22 @@ impl Framing {
         let lateness_us = lateness_us.min(period_us.saturating_mul(LATENESS_PERIODS));
         let frame = AssetFrame::new(columns, period_us, period_us.saturating_mul(AGE_PERIODS), lateness_us).ok()?;
         let training = Some(Blocks::new(columns));
-        Some(Self {
-            frame,
-            period_us,
-            since_us: None,
-            next_fit_us: i64::MAX,
-            whole_us: 0,
-            first_fit_us: 0,
-            fits: 0,
-            training,
-        })
+        Some(Self { frame, period_us, since_us: None, next_fit_us: i64::MAX, whole_us: 0, fits: 0, training })
     }
 
     /// Notes the first row; the first model is of the learning time halved so often.
     fn begin(&mut self, now_us: i64, halvings: u32, whole_us: impl FnOnce() -> i64) {
         if self.since_us.is_none() {
             (self.since_us, self.whole_us) = (Some(now_us), whole_us());
-            self.first_fit_us = self.whole_us >> PROVISIONAL_HALVINGS;
             self.next_fit_us = now_us.saturating_add(self.whole_us >> halvings);
         }
     }
 
-    /// Time that the learned rows stand for.
-    fn observed_us(&self) -> i64 {
+    /// Whether the learned rows stand for the time of the first provisional model: silence teaches nothing.
+    fn has_seen_enough(&self) -> bool {
         let rows = self.training.as_ref().map_or(0, Blocks::seen);
-        self.period_us.saturating_mul(i64::try_from(rows).unwrap_or(i64::MAX))
+        let seen_us = self.period_us.saturating_mul(i64::try_from(rows).unwrap_or(i64::MAX));
+        seen_us >= self.whole_us >> PROVISIONAL_HALVINGS
     }
 
     /// Twice as long after each model, but not past the learning time; half as long again where there was too little to learn
