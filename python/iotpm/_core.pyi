@@ -51,7 +51,7 @@ __all__ = [
     "robust_distances",
     "series_detectors",
     "severity_zone",
-    "snapshot_sequence",
+    "snapshot_span",
     "spectrum_band",
     "spectrum_peaks",
     "synchronous_average",
@@ -160,7 +160,7 @@ class Chunk:
     @property
     def crossings(self) -> int: ...
     @property
-    def has_snapshot(self) -> bool: ...
+    def snapshot_span(self) -> tuple[int, int] | None: ...
     @property
     def counters(self) -> dict[str, int]: ...
     @property
@@ -294,7 +294,7 @@ def envelope(
 def kurtogram(
     x: NDArray[np.float64] | NDArray[np.float32], rate_hz: float, levels: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
-def snapshot_sequence(snapshot: bytes) -> int: ...
+def snapshot_span(snapshot: bytes) -> tuple[int, int]: ...
 def spectrum_band(
     lines: NDArray[np.float64] | NDArray[np.float32],
     spacing_hz: float,

@@ -39,6 +39,8 @@ _STREAM_EXISTS = 10058
 _NO_ROOM = 10047
 _LOG_AGAIN_S = 30.0
 """Time after which an error that goes on is logged again: attempts to reconnect come five a second."""
+_RENEWALS = 3
+"""Renewals of a dead holder that may arrive while its lease is taken."""
 _EXPIRIES = 3
 """Times in a row that a lease may expire while one looks at it."""
 # What may be changed on a stream that exists without losing or reinterpreting messages.
@@ -405,14 +407,16 @@ async def _try_acquire(
 async def _replace(
     kv: KeyValue, js: JetStreamContext, key: str, me: Identity, ttl_s: int, known: Identity | None
 ) -> tuple[int | None, Identity | None]:
-    entry = await kv.get(key)
-    other = Identity.parse(entry.value or b"")
-    if other is None or (other != known and not other.is_dead()):
-        return None, other
-    try:
-        return await _compare_and_set(js, key, me, entry.revision or 0, ttl_s), None
-    except BadRequestError:
-        return None, other
+    other = None
+    for _ in range(_RENEWALS):
+        entry = await kv.get(key)
+        other = Identity.parse(entry.value or b"")
+        if other is None or (other != known and not other.is_dead()):
+            break
+        # What the dead one sent last may arrive in between: the lease is still nobody's.
+        with suppress(BadRequestError):
+            return await _compare_and_set(js, key, me, entry.revision or 0, ttl_s), None
+    return None, other
 
 
 async def _compare_and_set(js: JetStreamContext, key: str, me: Identity, revision: int, ttl_s: int) -> int:

@@ -51,7 +51,8 @@ class Forgetful(Node):
     """A node that stores again what it reads again."""
 
     def _plane_options(self, found: Resume, templates: list[Any]) -> dict[str, Any]:
-        return super()._plane_options(found, templates) | {"discard_through": found.start_sequence - 1}
+        known = found.snapshot.through if found.snapshot else found.position.base_seq
+        return super()._plane_options(found, templates) | {"discard_through": known}
 
 
 def main() -> None:

@@ -38,7 +38,8 @@ LAUNCHER = [sys.executable, str(Path(__file__).with_name("launch_node.py"))]
 
 def settings(directory: Path, url: str, templates: list[dict[str, Any]] = TEMPLATES) -> Config:
     """Snapshots, checkpoints and moves to the lake all the time, and a broker that forgets message ids at once."""
-    node = {"snapshot_interval_s": 1.0, "snapshot_messages": 100_000, "emit_scores": True}
+    # One asset of each shard after a chunk: so that snapshots know different messages of different signals, as large ones do.
+    node = {"snapshot_interval_s": 1.0, "snapshot_messages": 100_000, "snapshot_slice_ms": 0, "emit_scores": True}
     store = FOREVER | {"checkpoint_wal_bytes": 1 << 20, "lake_after_rows": 5_000, "lake_slice_rows": 1_000}
     stream = {"duplicate_window_s": 0.1}
     return configuration(directory / "data", url, templates, node=node, store=store, stream=stream)

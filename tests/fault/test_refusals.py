@@ -38,6 +38,8 @@ from iotpm.broker import Broker
 from iotpm.config import Config
 from iotpm.errors import LeaseHeld, ResumeRefused, StoreHeld
 from iotpm.node.nodefile import NodeFile
+from iotpm.store.database import Database
+from iotpm.store.progress import read_position
 from iotpm.node.service import Node
 from iotpm.store.database import Database
 
@@ -234,8 +236,7 @@ def test_a_node_that_was_frozen_longer_than_its_lease_writes_nothing_more(site: 
     with Producer(site.url, site.plant, rate_hz=RATE_HZ) as producer:
         frozen.wait(lambda: frozen.committed() > 1000, "1000 messages")
         os.kill(frozen.pid, signal.SIGSTOP)
-        copy = settings(site.directory / "copy", site.url)
-        shutil.copytree(site.config.data_dir, copy.data_dir)
+        last = stream_counts(site.url, "RAW_0")[0]
         successor = site.process("successor", other)
         wait_until(lambda: takes_over(successor), "the lease expires")
         os.kill(frozen.pid, signal.SIGCONT)
@@ -243,8 +244,15 @@ def test_a_node_that_was_frozen_longer_than_its_lease_writes_nothing_more(site: 
         assert identity(successor.pid) in frozen.log()
         producer.finish()
     assert successor.drain() == 0
-    assert Stored.of(site.config).digests == Stored.of(copy).digests
+    assert stored_through(site.config) <= last, "the commit that was under way may end, no other may begin"
     assert verdict(other, site.url, site.plant.outcomes, site.directory).findings == []
+
+
+def stored_through(config: Config) -> int:
+    """The last message whose rows a stopped node's store holds."""
+    with Database.read_only(config.data_dir, config.store) as database, database.cursor() as cursor:
+        position = read_position(cursor)
+    return 0 if position is None else position.seq
 
 
 def takes_over(node: NodeProcess) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from nats.js.kv import KeyValue
 
@@ -39,3 +40,22 @@ async def test_a_lease_that_expires_while_one_looks_at_it_is_free(js: Any, monke
     assert taken.valid
     with pytest.raises(LeaseLost):
         await other.renew()
+
+
+async def test_a_renewal_that_a_dead_holder_left_on_its_way_changes_nothing(
+    js: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is killed while its renewal travels, which reaches the broker between a successor's look and its attempt."""
+    dead = await Lease.acquire(js, "0", ttl_s=60)
+    dead.holder = msgspec.structs.replace(dead.holder, started=dead.holder.started + 1)
+    await dead.renew()
+    look = KeyValue.get
+
+    async def overtaken(kv: KeyValue, key: str, *arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(KeyValue, "get", look)
+        seen = await look(kv, key, *arguments, **named)
+        await dead.renew()
+        return seen
+
+    monkeypatch.setattr(KeyValue, "get", overtaken)
+    assert (await Lease.acquire(js, "0", ttl_s=2)).valid

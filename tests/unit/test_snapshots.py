@@ -16,14 +16,14 @@ from iotpm.store.snapshots import Snapshot, Snapshots
 
 @pytest.mark.parametrize("seq", [1, 7, 2**40])
 def test_it_tells_the_message_it_is_the_state_after(seq: int) -> None:
-    assert _core.snapshot_sequence(state_after(seq)) == seq
+    assert _core.snapshot_span(state_after(seq)) == (seq, seq)
 
 
 def test_every_truncation_is_found() -> None:
     data = state_after(7)
     for length in range(len(data)):
         with pytest.raises(SnapshotError):
-            _core.snapshot_sequence(data[:length])
+            _core.snapshot_span(data[:length])
 
 
 def test_every_flipped_bit_is_found() -> None:
@@ -32,25 +32,25 @@ def test_every_flipped_bit_is_found() -> None:
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(SnapshotError):
-            _core.snapshot_sequence(bytes(damaged))
+            _core.snapshot_span(bytes(damaged))
 
 
 @given(st.binary(max_size=200))
 def test_random_bytes_are_no_snapshot(data: bytes) -> None:
     with pytest.raises(SnapshotError):
-        _core.snapshot_sequence(data)
+        _core.snapshot_span(data)
 
 
 def test_the_newest_valid_one_up_to_the_position_is_used(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     snapshots.write(10, state_after(10))
     snapshots.write(20, state_after(20))
-    assert snapshots.newest(at_most=25) == Snapshot(20, state_after(20))
-    assert snapshots.newest(at_most=19) == Snapshot(10, state_after(10))
+    assert snapshots.newest(at_most=25) == Snapshot(20, 20, state_after(20))
+    assert snapshots.newest(at_most=19) == Snapshot(10, 10, state_after(10))
     assert snapshots.newest(at_most=9) is None
     path = tmp_path / "state" / "20.snap"
     path.write_bytes(path.read_bytes()[:-1])
-    assert snapshots.newest(at_most=25) == Snapshot(10, state_after(10))
+    assert snapshots.newest(at_most=25) == Snapshot(10, 10, state_after(10))
 
 
 def test_a_renamed_file_is_not_believed(tmp_path: Path) -> None:

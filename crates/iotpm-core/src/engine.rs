@@ -1,6 +1,8 @@
 //! One shard: many signals, run in sequence order.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod state;
+
+use std::sync::Arc;
 
 use crate::{
     AnomalyRevision, Barrier, BarrierKind, Batch, CoreError, Labels, Maturity, NewSignal, Output, Reading, Result,
@@ -13,6 +15,7 @@ use crate::{
     settings::Settings,
     signal::{Run, Scratch, SignalState, is_future},
 };
+use state::Known;
 
 /// Settings of an engine that do not change results.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +31,8 @@ pub struct SignalSnapshot {
     pub id: SignalId,
     /// Its name.
     pub name: Arc<str>,
+    /// Sequence of the last message that the state knows, where signals were captured after different ones; else 0.
+    pub sequence: u64,
     /// Encoded state.
     #[serde(with = "serde_bytes")]
     pub state: Vec<u8>,
@@ -90,6 +95,12 @@ pub struct Engine {
     coupling: Option<Box<Coupling>>,
     /// Models of signals together; only where a template asks for them.
     assets: Option<Box<Assets>>,
+    /// What of the stream the signals of a snapshot are ahead of.
+    known: Known,
+    /// Places, asset by asset, that are still to be captured.
+    waiting: Vec<Vec<u32>>,
+    /// Memory that states are encoded in.
+    encoded: Vec<u8>,
     grouping: Grouping,
     scratch: Scratch,
 }
@@ -111,6 +122,9 @@ impl Engine {
             idle_deadlines_us: Vec::new(),
             labels: Index::default(),
             told: Vec::new(),
+            known: Known::default(),
+            waiting: Vec::new(),
+            encoded: Vec::new(),
             grouping: Grouping::default(),
             scratch: Scratch::default(),
         }
@@ -124,6 +138,13 @@ impl Engine {
         for new in &batch.new_signals {
             self.register(new);
         }
+        match self.unknown_of(batch)? {
+            Some(unknown) => self.run_registered(&unknown, output),
+            None => self.run_registered(batch, output),
+        }
+    }
+
+    fn run_registered(&mut self, batch: &Batch, output: &mut Output) -> Result<()> {
         let places = self.places_of(batch)?;
         self.check_frames(batch)?;
         let mut from = 0;
@@ -346,7 +367,7 @@ impl Engine {
 
     fn tick(&mut self, stream_time_us: i64, barrier: &Barrier, output: &mut Output) {
         for place in 0..self.idle_deadlines_us.len() {
-            if self.idle_deadlines_us[place] < stream_time_us {
+            if self.idle_deadlines_us[place] < stream_time_us && !self.known.holds(place as u32, barrier.sequence) {
                 self.visit(place, barrier.sequence, barrier.position, output, |signal, run| {
                     signal.fall_silent(stream_time_us, run);
                 });
@@ -355,7 +376,7 @@ impl Engine {
     }
 
     fn configure(&mut self, templates: Arc<Templates>, barrier: &Barrier, output: &mut Output) -> Result<()> {
-        let assets = self.asset_states()?;
+        let assets = self.assets.as_ref().map_or(Ok(Vec::new()), |assets| assets.states())?;
         let before = std::mem::replace(&mut self.settings, settings_of(&templates));
         let template_of = self.signals.iter().map(|signal| templates.find(signal.name()).0).collect();
         let template_before = std::mem::replace(&mut self.template_of, template_of);
@@ -373,13 +394,9 @@ impl Engine {
                 known.add(signal.name(), &self.settings[*template]);
             }
         }
-        self.restore_assets(assets.values())?;
+        self.restore_assets(assets.iter())?;
         self.visit_all(barrier, output, SignalState::reconfigure);
         Ok(())
-    }
-
-    fn asset_states(&self) -> Result<BTreeMap<SignalId, Vec<u8>>> {
-        self.assets.as_ref().map_or(Ok(BTreeMap::new()), |assets| assets.snapshot())
     }
 
     fn restore_assets<'a>(&mut self, states: impl Iterator<Item = &'a Vec<u8>>) -> Result<()> {
@@ -414,35 +431,6 @@ impl Engine {
                 coupling.add(signal.name(), self.settings[*template].state.as_deref());
             }
         }
-    }
-
-    /// The state of every signal, in id order.
-    ///
-    /// # Errors
-    /// [`CoreError::InvalidSnapshot`] if a state cannot be encoded.
-    pub fn snapshot(&self) -> Result<Vec<SignalSnapshot>> {
-        let (mut assets, mut scratch) = (self.asset_states()?, Vec::new());
-        let mut asset = |signal: &SignalState| assets.remove(&signal.id()).unwrap_or_default();
-        self.in_id_order().map(|signal| encode(signal, asset(signal), &mut scratch)).collect()
-    }
-
-    /// Takes over the state of signals from a snapshot.
-    ///
-    /// # Errors
-    /// [`CoreError::InvalidSnapshot`] if a state cannot be decoded.
-    pub fn restore(&mut self, signals: Vec<SignalSnapshot>) -> Result<()> {
-        let mut assets = Vec::new();
-        for stored in signals {
-            assets.push(stored.asset);
-            let mut state: SignalState = postcard::from_bytes(&stored.state)
-                .map_err(|error| invalid(&format!("state of signal '{}': {error}", stored.name)))?;
-            let (index, _) = self.templates.find(&stored.name);
-            state.set_name(stored.name);
-            state.fit_operating(&self.settings[index]);
-            state.fit_series(&self.settings[index]);
-            self.insert(state, index);
-        }
-        self.restore_assets(assets.iter())
     }
 
     /// What is known about every signal, in id order.
@@ -493,13 +481,6 @@ fn coupling_of(settings: &[Settings]) -> Option<Box<Coupling>> {
 /// `None` where no template has assets judged.
 fn assets_of(settings: &[Settings]) -> Option<Box<Assets>> {
     settings.iter().any(|settings| settings.asset.is_some()).then(Box::default)
-}
-
-/// By way of memory that stays warm: to touch new memory costs more than to copy.
-fn encode(signal: &SignalState, asset: Vec<u8>, scratch: &mut Vec<u8>) -> Result<SignalSnapshot> {
-    scratch.clear();
-    postcard::to_io(signal, &mut *scratch).map_err(|error| invalid(&error.to_string()))?;
-    Ok(SignalSnapshot { id: signal.id(), name: Arc::clone(signal.name()), state: scratch.as_slice().into(), asset })
 }
 
 fn invalid(reason: &str) -> CoreError {

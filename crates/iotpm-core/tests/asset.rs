@@ -205,7 +205,7 @@ fn run_cut(readings: &[Reading], mut cuts: Vec<usize>, configure_at: Option<usiz
             batch.barriers.push(Barrier { before: at - pair[0], sequence, position: 0, kind });
         }
         engine.run(&batch, &mut output).expect("known signals");
-        let stored = engine.snapshot().expect("encodes");
+        let stored = engine.snapshot(0).expect("encodes");
         engine = Engine::new(templates(&current), EngineOptions { emit_scores: true });
         engine.restore(stored).expect("decodes");
     }

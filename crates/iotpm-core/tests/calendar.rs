@@ -133,7 +133,7 @@ fn a_snapshot_goes_on_to_the_bit() {
     let mut whole = engine(with_holiday());
     run(&mut whole, &batch(0..30 * 96));
     let mut restored = engine(with_holiday());
-    restored.restore(whole.snapshot().expect("a state")).expect("its state");
+    restored.restore(whole.snapshot(0).expect("a state")).expect("its state");
     let rest = batch(30 * 96..40 * 96);
     assert_eq!(run(&mut restored, &rest).scores, run(&mut whole, &rest).scores);
 }

@@ -281,7 +281,7 @@ fn an_unregistered_signal_is_an_error_and_nothing_runs() {
 #[test]
 fn a_broken_snapshot_is_an_error() {
     let plant = warmed(Template::default(), 10);
-    let mut stored = plant.engine.snapshot().expect("encodes");
+    let mut stored = plant.engine.snapshot(0).expect("encodes");
     stored[0].state.truncate(5);
     let mut engine = Engine::new(Arc::new(Templates::default()), EngineOptions::default());
     assert!(matches!(engine.restore(stored), Err(CoreError::InvalidSnapshot { .. })));
@@ -349,7 +349,7 @@ fn run_cut(messages: &[(i64, Message)], cuts: &[usize], through_snapshots: bool)
         }
         engine.run(&batch, &mut output).expect("known signals");
         if through_snapshots {
-            let stored = engine.snapshot().expect("encodes");
+            let stored = engine.snapshot(0).expect("encodes");
             let current = Arc::new(Templates::new(vec![templates.clone()]).expect("valid"));
             engine = Engine::new(current, EngineOptions { emit_scores: true });
             engine.restore(stored).expect("decodes");

@@ -267,7 +267,7 @@ fn run_cut(messages: &[(i64, Message)], cuts: &[usize], through_snapshots: bool)
         }
         running.run(&batch, &mut output).expect("known signals");
         if through_snapshots {
-            let stored = running.snapshot().expect("encodes");
+            let stored = running.snapshot(0).expect("encodes");
             running = engine(&current);
             running.restore(stored).expect("decodes");
         }

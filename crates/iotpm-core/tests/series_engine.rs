@@ -78,7 +78,7 @@ fn a_restored_engine_goes_on_to_the_bit_and_other_detectors_begin_anew() {
     let all = values();
     let mut whole = engine(&["default"]);
     run(&mut whole, 0, &all[..1900]);
-    let snapshots = whole.snapshot().expect("a state");
+    let snapshots = whole.snapshot(0).expect("a state");
     let expected = run(&mut whole, 1900, &all[1900..]);
     let restore = |names: &[&str]| {
         let mut restored = engine(names);

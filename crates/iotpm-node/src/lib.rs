@@ -61,5 +61,5 @@ pub use plane_stats::PlaneStats;
 pub use publisher::{Publisher, outgoing};
 pub use reader::ReaderCounters;
 pub use rows::Rows;
-pub use snapshot::{CapturedState, snapshot_sequence};
+pub use snapshot::{CapturedState, SnapshotSpan, snapshot_span};
 pub use stream_error::{StreamError, StreamResult};

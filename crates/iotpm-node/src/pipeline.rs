@@ -1,5 +1,7 @@
 //! Messages to tables, one chunk at a time, without I/O.
 
+mod state;
+
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -8,7 +10,7 @@ use bytes::Bytes;
 use iotpm_codec::{Decoder, Limits, Message, name};
 use iotpm_core::{
     AnomalyRevision, BarrierKind, Batch, CoreError, EngineOptions, Labels, NO_STREAM_TIME, Output, Reading, Rejected,
-    SignalId, SignalSnapshot, Template, Templates, Waveform,
+    SignalId, Template, Templates, Waveform,
 };
 
 use crate::{
@@ -20,11 +22,12 @@ use crate::{
     registry::{Place, Registry},
     row_ticks,
     rows::Rows,
-    seed,
     shards::Shards,
     sources::{Admission, MessageId, Sources},
     tables::{self, DeadLetter, Journal, LoggedAnomaly},
 };
+
+use state::Capturing;
 
 /// Most payload bytes in one call: Arrow's offsets have 31 bits.
 const MAX_CHUNK_BYTES: usize = 1 << 30;
@@ -51,6 +54,10 @@ pub struct Pipeline {
     /// Signals that came by name alone and wait for the next chunk's table.
     unannounced: Vec<SignalId>,
     position: Position,
+    /// Last message that any signal of the snapshot knew: rows and counts up to it are not made again.
+    known_through: u64,
+    /// The state as far as it has been captured.
+    capturing: Option<Capturing>,
     next_outbox_seq: u64,
     counters: PipelineCounters,
     failure: Option<String>,
@@ -116,60 +123,13 @@ impl Pipeline {
             labels: Labels::default(),
             unannounced: Vec::new(),
             position: Position::default(),
+            known_through: 0,
+            capturing: None,
             next_outbox_seq: options.next_outbox_seq.unwrap_or(1),
             counters: PipelineCounters::default(),
             failure: None,
             options,
         })
-    }
-
-    fn restored(options: PipelineOptions, state: CapturedState) -> Result<Self> {
-        let state = match options.seed_at {
-            Some(sequence) => seed::seeded(state, sequence)?,
-            None => state,
-        };
-        check_store_is_not_behind(&options, &state)?;
-        let unreadable = |reason: String| NodeError::InvalidSnapshot { reason };
-        let list = serde_json::from_str(&state.configuration);
-        let list = list.map_err(|error| unreadable(format!("templates: {error}")))?;
-        let templates = Templates::new(list).map_err(|error| unreadable(error.to_string()))?;
-        let mut pipeline = Self::empty(options, templates, state.configuration)?;
-        pipeline.registry.restore(state.signals)?;
-        pipeline.sources.restore(state.sources);
-        pipeline.restore_engines(state.states)?;
-        pipeline.restore_labels(state.labels, state.sequence);
-        pipeline.restore_unannounced(&state.unannounced)?;
-        pipeline.position = Position { sequence: state.sequence, time_us: state.last_time_us, hash: state.last_hash };
-        pipeline.next_outbox_seq = pipeline.options.next_outbox_seq.unwrap_or(state.next_outbox_seq);
-        let counts = state.counters.iter().map(|(name, count)| (name.as_str(), *count));
-        pipeline.counters = PipelineCounters::from_entries(counts);
-        Ok(pipeline)
-    }
-
-    fn restore_engines(&mut self, states: Vec<SignalSnapshot>) -> Result<()> {
-        let mut by_shard = vec![Vec::new(); self.work.batches.len()];
-        for state in states {
-            self.check_known(state.id.0)?;
-            by_shard[self.registry.shard(state.id)].push(state);
-        }
-        self.shards.restore(by_shard)
-    }
-
-    /// They act before the next message does.
-    fn restore_labels(&mut self, labels: Labels, sequence: u64) {
-        if !labels.is_empty() {
-            self.labels = labels;
-            self.work.barrier(sequence, &BarrierKind::Feedback(Arc::new(self.labels.clone())));
-        }
-    }
-
-    fn restore_unannounced(&mut self, signals: &[u32]) -> Result<()> {
-        for id in signals {
-            self.check_known(*id)?;
-            self.work.register(SignalId(*id), &self.registry);
-            self.unannounced.push(SignalId(*id));
-        }
-        Ok(())
     }
 
     fn check_known(&self, id: u32) -> Result<()> {
@@ -217,8 +177,19 @@ impl Pipeline {
     pub fn run(&mut self, messages: &[RawMessage]) -> Result<Chunk> {
         self.check_usable()?;
         self.check_messages(messages)?;
-        let result = self.run_checked(messages);
+        let result = self.run_known(messages).and_then(|new| self.run_checked(new));
         self.note_failure(result)
+    }
+
+    /// Runs messages that parts of the snapshot knew in a chunk of their own, which makes no rows, if others follow.
+    fn run_known<'a>(&mut self, messages: &'a [RawMessage]) -> Result<&'a [RawMessage]> {
+        let (known, new) =
+            messages.split_at(messages.partition_point(|message| message.sequence <= self.known_through));
+        if known.is_empty() || new.is_empty() {
+            return Ok(messages);
+        }
+        self.run_checked(known)?;
+        Ok(new)
     }
 
     fn check_usable(&self) -> Result<()> {
@@ -246,6 +217,7 @@ impl Pipeline {
     }
 
     fn run_checked(&mut self, messages: &[RawMessage]) -> Result<Chunk> {
+        self.capture_before_controls(messages)?;
         let mut journal = Journal::default();
         for message in messages {
             journal.push(message.sequence, message.stored_us);
@@ -367,6 +339,7 @@ impl Pipeline {
     }
 
     fn run_shards(&mut self) -> Result<()> {
+        self.capture_before_new_signals()?;
         self.shards.run(&mut self.work.batches, &mut self.outputs)?;
         self.work.batches.iter_mut().for_each(Batch::clear);
         for output in &mut self.outputs {
@@ -403,9 +376,10 @@ impl Pipeline {
     pub fn push(&mut self, rows: &Rows<'_>) -> Result<Chunk> {
         self.check_usable()?;
         rows.check(self.position.sequence)?;
+        let after = self.own_sequence();
         rows.signals.iter().try_for_each(|id| self.check_known(*id))?;
         let mut journal = Journal::default();
-        for reading in rows.readings(self.position.sequence) {
+        for reading in rows.readings(after) {
             self.tick_before(&reading);
             journal.push(reading.sequence, reading.stream_time_us);
             self.work.batches[self.registry.shard(reading.signal)].readings.push(reading);
@@ -415,6 +389,11 @@ impl Pipeline {
         self.work.counters.readings += rows.signals.len() as u64;
         let result = self.finish(&journal, &[]);
         self.note_failure(result)
+    }
+
+    /// Messages that have no sequence of their own come after whatever the snapshot knew.
+    fn own_sequence(&self) -> u64 {
+        self.position.sequence.max(self.known_through)
     }
 
     /// The ticks that stream time passes on its way to a reading; they have the sequence of its message.
@@ -445,7 +424,7 @@ impl Pipeline {
         require(rate_hz.is_finite() && rate_hz > 0.0, "rate_hz", &rate_hz, "a positive number of hertz")?;
         let count = samples.len();
         require((1..=Limits::default().max_samples).contains(&count), "samples", &count, "between 1 and 1048576")?;
-        let (signal, sequence) = (SignalId(signal), self.position.sequence + 1);
+        let (signal, sequence) = (SignalId(signal), self.own_sequence() + 1);
         let unit = unit.filter(|unit| !unit.is_empty());
         let conversion = self.registry.conversion(signal, unit, sequence).map_err(|_| unit_mismatch(unit))?;
         self.work.convert(&mut samples, conversion);
@@ -478,31 +457,9 @@ impl Pipeline {
     }
 
     fn run_own(&mut self, subject: String, payload: Bytes, time_us: i64) -> Result<Chunk> {
-        let mut message = RawMessage::new(subject, payload, self.position.sequence + 1, time_us);
+        let mut message = RawMessage::new(subject, payload, self.own_sequence() + 1, time_us);
         message.virtual_time_us = Some(time_us);
         self.run(&[message])
-    }
-
-    /// The state between two chunks; encoding it is left to the caller's choice of thread.
-    ///
-    /// # Errors
-    /// [`NodeError::Failed`] after an earlier failure, [`NodeError::ShardStopped`], [`NodeError::Core`].
-    pub fn snapshot(&self) -> Result<CapturedState> {
-        self.check_usable()?;
-        let counters = self.counters.entries().into_iter().map(|(name, count)| (name.to_owned(), count));
-        Ok(CapturedState {
-            sequence: self.position.sequence,
-            last_time_us: self.position.time_us,
-            last_hash: self.position.hash,
-            next_outbox_seq: self.next_outbox_seq,
-            configuration: self.configuration.clone(),
-            labels: self.labels.clone(),
-            signals: self.registry.save(),
-            unannounced: self.unannounced.iter().map(|id| id.0).collect(),
-            sources: self.sources.save(),
-            counters: counters.collect(),
-            states: self.shards.snapshot()?,
-        })
     }
 
     /// Table of what is known about every signal, in id order; columns as in `docs/interfaces.md`.
@@ -522,8 +479,11 @@ impl Pipeline {
         let mut counters = std::mem::take(&mut self.work.counters);
         counters.engine = output.counters;
         counters.dead_letters = dead_letters.len() as u64;
-        self.counters += counters;
+        if self.position.sequence > self.known_through {
+            self.counters += counters;
+        }
         let chunk = self.build(journal, &mut output, dead_letters, counters)?;
+        self.note_captured_at();
         output.clear();
         self.outputs[0] = output;
         Ok(chunk)
@@ -543,7 +503,7 @@ impl Pipeline {
         let mut anomalies = std::mem::take(&mut self.anomalies);
         let mut feedback = std::mem::take(&mut self.work.feedback);
         let mut sources = self.sources.take_changed();
-        let stored = self.options.discard_through.unwrap_or(0);
+        let stored = self.options.discard_through.unwrap_or(0).max(self.known_through);
         if journal.first().is_some_and(|first| first <= stored) {
             discard(output, stored);
             new_signals.retain(|row| row.sequence > stored);
@@ -649,18 +609,6 @@ fn subject(prefix: &str, parts: &[&str]) -> Subject {
         name::push_token(part, &mut subject);
     }
     subject.into()
-}
-
-/// Rows above the store's position that the snapshot has already seen would be lost.
-fn check_store_is_not_behind(options: &PipelineOptions, state: &CapturedState) -> Result<()> {
-    match options.discard_through {
-        Some(stored) if stored < state.sequence => Err(NodeError::InvalidOption {
-            name: "discard_through",
-            value: stored.to_string(),
-            allowed: "at least the sequence of the snapshot: use an older snapshot",
-        }),
-        _ => Ok(()),
-    }
 }
 
 fn read_templates(payload: &[u8]) -> std::result::Result<(Templates, String), String> {

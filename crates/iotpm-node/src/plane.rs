@@ -8,8 +8,7 @@
 //! Whatever fails in a thread ends the plane and surfaces from [`DataPlane::next_chunk`].
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    path::Path,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -27,14 +26,16 @@ use crate::{
     error::Result,
     histogram::Histogram,
     outbox::{Outbox, OutboxCounters},
+    plane_options::StreamOptions,
     plane_stats::{PlaneStats, lag},
-    priority::yield_to_others,
     reader::{HandOver, Mode, Reader, ReaderCounters},
     stream_error::{StreamError, StreamResult},
 };
 
 /// Commits over which the usual time of one is averaged, exponentially.
 const COMMITS_AVERAGED: i64 = 8;
+/// The state is captured for this part of the time that a chunk takes, if its slice is not longer.
+const CAPTURE_SHARE: u32 = 4;
 /// Chunks' worth of events that may wait for the broker before `committed` blocks.
 const OUTBOX_BATCHES: usize = 8;
 /// How often a blocked caller looks whether the plane was stopped.
@@ -46,7 +47,8 @@ const LAG_INTERVAL: Duration = Duration::from_secs(1);
 pub struct PlaneChunk {
     /// Rows, position and events.
     pub chunk: Chunk,
-    snapshot: Option<CapturedState>,
+    /// The state it carries, if one was asked for.
+    pub snapshot: Option<Arc<CapturedState>>,
     handed_over: Instant,
 }
 
@@ -65,6 +67,7 @@ pub(crate) struct Shared {
     pub commit_seconds: Histogram,
     pub storing_seconds: Histogram,
     snapshot_requested: AtomicBool,
+    snapshot_slice: Duration,
     failure: Mutex<Option<NodeError>>,
 }
 
@@ -92,7 +95,7 @@ impl DataPlane {
     /// For options or a snapshot that cannot be used.
     pub fn new(options: PlaneOptions, snapshot: Option<&[u8]>) -> Result<Self> {
         let pipeline = Pipeline::new(options.pipeline.clone(), snapshot)?;
-        let shared = Arc::new(Shared::new(options.stream.start_sequence.saturating_sub(1)));
+        let shared = Arc::new(Shared::new(&options.stream));
         let pipeline = Arc::new(Mutex::new(pipeline));
         Ok(Self { options, pipeline, shared, running: Mutex::new(None), finished: AtomicBool::new(false) })
     }
@@ -206,7 +209,7 @@ impl DataPlane {
         self.shared.outbox.last_published.load(Relaxed)
     }
 
-    /// The next chunk that is cut carries a snapshot of the state after it.
+    /// From the next chunk on the state is captured, a part after each; the chunk that completes it carries it.
     pub fn request_snapshot(&self) {
         self.shared.snapshot_requested.store(true, Relaxed);
     }
@@ -218,7 +221,7 @@ impl DataPlane {
     /// If the state cannot be captured or written.
     pub fn snapshot_now(&self) -> Result<(u64, Vec<u8>)> {
         let state = self.with_pipeline(Pipeline::snapshot)??;
-        Ok((state.sequence(), state.encode()?))
+        Ok((state.span().sequence, state.encode()?))
     }
 
     /// Runs `work` on the pipeline between two chunks.
@@ -305,31 +308,9 @@ impl Drop for DataPlane {
     }
 }
 
-impl PlaneChunk {
-    /// Writes the snapshot after this chunk to a new file and returns its bytes; `None` if none was asked for. That
-    /// takes long, in a thread of its own that lets all others go first: call it where nobody waits.
-    ///
-    /// # Errors
-    /// [`crate::NodeError::SnapshotNotWritten`].
-    pub fn write_snapshot(&self, path: &Path) -> Result<Option<u64>> {
-        let Some(state) = &self.snapshot else { return Ok(None) };
-        let write = || {
-            yield_to_others();
-            state.write(path)
-        };
-        let written = thread::scope(|scope| scope.spawn(write).join());
-        written.unwrap_or_else(|panic| resume_unwind(panic)).map(Some)
-    }
-
-    /// Whether it carries a snapshot.
-    #[must_use]
-    pub fn has_snapshot(&self) -> bool {
-        self.snapshot.is_some()
-    }
-}
-
 impl Shared {
-    fn new(position: u64) -> Self {
+    fn new(stream: &StreamOptions) -> Self {
+        let position = stream.start_sequence.saturating_sub(1);
         Self {
             reader: Arc::default(),
             outbox: Arc::default(),
@@ -343,6 +324,7 @@ impl Shared {
             commit_seconds: Histogram::seconds(),
             storing_seconds: Histogram::seconds(),
             snapshot_requested: AtomicBool::new(false),
+            snapshot_slice: Duration::from_millis(stream.snapshot_slice_ms),
             failure: Mutex::new(None),
         }
     }
@@ -509,13 +491,29 @@ fn run_chunk(pipeline: &Mutex<Pipeline>, shared: &Shared, messages: &[RawMessage
     let begin = Instant::now();
     let mut pipeline = pipeline.lock().map_err(|_| panicked("pipeline", "in an earlier chunk"))?;
     let chunk = pipeline.run(messages)?;
-    let wanted = shared.snapshot_requested.swap(false, Relaxed);
-    let snapshot = wanted.then(|| pipeline.snapshot()).transpose()?;
+    if !pipeline.is_capturing() && shared.snapshot_requested.swap(false, Relaxed) {
+        pipeline.begin_capture()?;
+    }
+    let snapshot = capture_a_while(&mut pipeline, shared.snapshot_slice, begin.elapsed())?;
     drop(pipeline);
     shared.chunk_messages.record(messages.len() as f64);
     shared.pipeline_seconds.record(begin.elapsed().as_secs_f64());
     shared.snapshots.fetch_add(u64::from(snapshot.is_some()), Relaxed);
-    Ok(PlaneChunk { chunk, snapshot, handed_over: Instant::now() })
+    Ok(PlaneChunk { chunk, snapshot: snapshot.map(Arc::new), handed_over: Instant::now() })
+}
+
+/// Between two chunks no more than a part of what a chunk takes, so that the next one does not wait for the whole state;
+/// but two steps, of which the second may find that it is complete; a slice of 0 is one step.
+fn capture_a_while(pipeline: &mut Pipeline, slice: Duration, chunk: Duration) -> Result<Option<CapturedState>> {
+    let (share, steps) = if slice.is_zero() { (slice, 1) } else { (slice.max(chunk / CAPTURE_SHARE), 2) };
+    let begin = Instant::now();
+    for step in 1.. {
+        let state = pipeline.capture(1)?;
+        if state.is_some() || !pipeline.is_capturing() || (step >= steps && begin.elapsed() >= share) {
+            return Ok(state);
+        }
+    }
+    Ok(None)
 }
 
 /// Asks for the stream's end every second; a server that does not answer leaves the last figure.

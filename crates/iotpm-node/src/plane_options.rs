@@ -11,12 +11,19 @@ use crate::{
 
 const CONNECTION_KEYS: [&str; 7] =
     ["url", "credentials_file", "nkey_file", "tls_ca", "tls_cert", "tls_key", "link_timeout_s"];
-const READER_KEYS: [&str; 6] =
-    ["raw_stream", "anomaly_stream", "start_sequence", "chunk_age_ms", "chunk_max_messages", "chunk_max_bytes"];
+const READER_KEYS: [&str; 7] = [
+    "raw_stream",
+    "anomaly_stream",
+    "start_sequence",
+    "chunk_age_ms",
+    "chunk_max_messages",
+    "chunk_max_bytes",
+    "snapshot_slice_ms",
+];
 /// A chunk is held in memory three times over: growing, running, committing.
 const CHUNK_BYTES_MAX: usize = 1 << 30;
 const CHUNK_MESSAGES_MAX: usize = 1 << 20;
-const CHUNK_AGE_MS_MAX: u64 = 60_000;
+const MS_MAX: u64 = 60_000;
 
 /// Everything the data plane needs to know.
 #[derive(Clone, Debug)]
@@ -50,6 +57,10 @@ pub struct StreamOptions {
     /// Bytes of subjects and payloads after which a chunk takes no more.
     #[serde(default = "chunk_max_bytes")]
     pub chunk_max_bytes: usize,
+    /// How long a part of a requested snapshot's state is captured after each chunk, milliseconds, or a quarter of what
+    /// the chunk took if that is longer; 0: one asset of each shard.
+    #[serde(default = "snapshot_slice_ms")]
+    pub snapshot_slice_ms: u64,
 }
 
 fn first_sequence() -> u64 {
@@ -66,6 +77,10 @@ fn chunk_max_messages() -> usize {
 
 fn chunk_max_bytes() -> usize {
     20 << 20
+}
+
+fn snapshot_slice_ms() -> u64 {
+    4
 }
 
 impl PlaneOptions {
@@ -89,7 +104,8 @@ impl PlaneOptions {
     fn check(&self) -> Result<()> {
         let stream = &self.stream;
         within("start_sequence", stream.start_sequence, 1, u64::MAX, "1 or more")?;
-        within("chunk_age_ms", stream.chunk_age_ms, 0, CHUNK_AGE_MS_MAX, "between 0 and 60000")?;
+        within("chunk_age_ms", stream.chunk_age_ms, 0, MS_MAX, "between 0 and 60000")?;
+        within("snapshot_slice_ms", stream.snapshot_slice_ms, 0, MS_MAX, "between 0 and 60000")?;
         within("chunk_max_messages", stream.chunk_max_messages, 1, CHUNK_MESSAGES_MAX, "between 1 and 1048576")?;
         within("chunk_max_bytes", stream.chunk_max_bytes, 1, CHUNK_BYTES_MAX, "between 1 and 1073741824")?;
         self.pipeline.check()

@@ -12,6 +12,7 @@ pub(crate) fn seeded(state: CapturedState, sequence: u64) -> Result<CapturedStat
     Ok(CapturedState {
         states: states.collect::<iotpm_core::Result<_>>()?,
         sequence,
+        through: sequence,
         last_time_us: 0,
         last_hash: 0,
         next_outbox_seq: 1,

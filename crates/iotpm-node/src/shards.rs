@@ -17,14 +17,16 @@ pub(crate) enum Shards {
 
 enum Job {
     Run(Box<(Batch, Output)>),
-    Snapshot,
+    Snapshot { sequence: u64 },
+    BeginCapture,
+    Capture { signals: usize, sequence: u64 },
     Restore(Vec<SignalSnapshot>),
     Stats,
 }
 
 enum Answer {
     Ran(Box<(Batch, Output)>, std::result::Result<(), CoreError>),
-    Snapshot(std::result::Result<Vec<SignalSnapshot>, CoreError>),
+    Captured(std::result::Result<Vec<SignalSnapshot>, CoreError>),
     Restored(std::result::Result<(), CoreError>),
     Stats(Vec<SignalStats>),
 }
@@ -82,7 +84,12 @@ fn perform(engine: &mut Engine, job: Job) -> Answer {
             let result = engine.run(batch, output);
             Answer::Ran(work, result)
         }
-        Job::Snapshot => Answer::Snapshot(engine.snapshot()),
+        Job::Snapshot { sequence } => Answer::Captured(engine.snapshot(sequence)),
+        Job::BeginCapture => {
+            engine.begin_capture();
+            Answer::Captured(Ok(Vec::new()))
+        }
+        Job::Capture { signals, sequence } => Answer::Captured(engine.capture(signals, sequence)),
         Job::Restore(states) => Answer::Restored(engine.restore(states)),
         Job::Stats => Answer::Stats(engine.signal_stats()),
     }
@@ -105,50 +112,44 @@ impl Shards {
         }
     }
 
-    /// The state of every signal, in id order.
-    pub fn snapshot(&self) -> Result<Vec<SignalSnapshot>> {
-        let mut states = self.gather(
-            |engine| Ok(engine.snapshot()?),
-            || Job::Snapshot,
-            |answer| match answer {
-                Answer::Snapshot(states) => Some(states.map_err(NodeError::from)),
-                _ => None,
-            },
-        )?;
+    /// The state of every signal after the message of that sequence, in id order.
+    pub fn snapshot(&self, sequence: u64) -> Result<Vec<SignalSnapshot>> {
+        let mut states = match self {
+            Self::Inline(engine) => engine.snapshot(sequence)?,
+            Self::Threads(workers) => gather(workers, || Job::Snapshot { sequence }, captured)?,
+        };
         states.sort_unstable_by_key(|state| state.id);
         Ok(states)
     }
 
-    /// What is known about every signal, in id order.
-    pub fn stats(&self) -> Result<Vec<SignalStats>> {
-        let mut stats = self.gather(
-            |engine| Ok(engine.signal_stats()),
-            || Job::Stats,
-            |answer| match answer {
-                Answer::Stats(stats) => Some(Ok(stats)),
-                _ => None,
-            },
-        )?;
-        stats.sort_unstable_by_key(|signal| signal.id);
-        Ok(stats)
+    /// Begins to capture the state in steps, between which only readings, ticks and waveforms of known signals may run.
+    pub fn begin_capture(&mut self) -> Result<()> {
+        match self {
+            Self::Inline(engine) => engine.begin_capture(),
+            Self::Threads(workers) => _ = gather(workers, || Job::BeginCapture, captured)?,
+        }
+        Ok(())
     }
 
-    fn gather<T>(
-        &self,
-        inline: impl Fn(&Engine) -> Result<Vec<T>>,
-        job: impl Fn() -> Job,
-        unpack: impl Fn(Answer) -> Option<Result<Vec<T>>>,
-    ) -> Result<Vec<T>> {
-        let workers = match self {
-            Self::Inline(engine) => return inline(engine),
-            Self::Threads(workers) => workers,
-        };
-        workers.iter().try_for_each(|worker| worker.ask(job()))?;
-        let mut all = Vec::new();
-        for worker in workers {
-            all.append(&mut unpack(worker.answer()?).ok_or_else(|| worker.gone())??);
+    /// The next step: about so many signals as they are now, after the message of that sequence; none at the end.
+    pub fn capture(&mut self, signals: usize, sequence: u64) -> Result<Vec<SignalSnapshot>> {
+        match self {
+            Self::Inline(engine) => Ok(engine.capture(signals, sequence)?),
+            Self::Threads(workers) => {
+                let signals = signals.div_ceil(workers.len());
+                gather(workers, || Job::Capture { signals, sequence }, captured)
+            }
         }
-        Ok(all)
+    }
+
+    /// What is known about every signal, in id order.
+    pub fn stats(&self) -> Result<Vec<SignalStats>> {
+        let mut stats = match self {
+            Self::Inline(engine) => engine.signal_stats(),
+            Self::Threads(workers) => gather(workers, || Job::Stats, stats)?,
+        };
+        stats.sort_unstable_by_key(|signal| signal.id);
+        Ok(stats)
     }
 
     /// Gives each shard the state of its signals.
@@ -157,6 +158,34 @@ impl Shards {
             Self::Inline(engine) => Ok(engine.restore(states.into_iter().flatten().collect())?),
             Self::Threads(workers) => restore_all(workers, states),
         }
+    }
+}
+
+/// What all workers have to one job, one after the other.
+fn gather<T>(
+    workers: &[Worker],
+    job: impl Fn() -> Job,
+    unpack: impl Fn(Answer) -> Option<Result<Vec<T>>>,
+) -> Result<Vec<T>> {
+    workers.iter().try_for_each(|worker| worker.ask(job()))?;
+    let mut all = Vec::new();
+    for worker in workers {
+        all.append(&mut unpack(worker.answer()?).ok_or_else(|| worker.gone())??);
+    }
+    Ok(all)
+}
+
+fn captured(answer: Answer) -> Option<Result<Vec<SignalSnapshot>>> {
+    match answer {
+        Answer::Captured(states) => Some(states.map_err(NodeError::from)),
+        _ => None,
+    }
+}
+
+fn stats(answer: Answer) -> Option<Result<Vec<SignalStats>>> {
+    match answer {
+        Answer::Stats(stats) => Some(Ok(stats)),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Snapshots: the state between two chunks, versioned, compressed, checksummed, the same for any number of shards.
 //!
 //! ```text
-//! "IOTPMSNP" | format u32 | version of the writer (u8 length, text) | sequence u64
+//! "IOTPMSNP" | format u32 | version of the writer (u8 length, text) | sequence u64 | through u64
 //!            | plain length u64 | packed length u64 | XXH3 of what follows and of everything before u64
 //!            | zstd(postcard(body))
 //! ```
@@ -11,19 +11,21 @@
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Cursor, Seek, Write},
+    panic::resume_unwind,
     path::Path,
+    thread,
 };
 
 use iotpm_core::{Labels, SignalSnapshot};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{NodeError, error::Result, registry::SavedSignal, sources::HighWater};
+use crate::{NodeError, error::Result, priority::yield_to_others, registry::SavedSignal, sources::HighWater};
 
 const MAGIC: &[u8; 8] = b"IOTPMSNP";
 
 /// Changes whenever the body does.
-const FORMAT: u32 = 10;
+const FORMAT: u32 = 11;
 
 /// Fast, and states of floats hardly shrink further.
 const ZSTD_LEVEL: i32 = 1;
@@ -37,10 +39,24 @@ const SYNC_BYTES: usize = 1 << 20;
 /// Largest plain body that is read, bytes.
 const MAX_PLAIN_BYTES: u64 = 64 << 30;
 
-/// State captured between two chunks; encode it wherever there is time.
+/// Which messages a snapshot knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotSpan {
+    /// The stream must come again from the message after this one.
+    pub sequence: u64,
+    /// Last message that part of the state knows: rows up to it are not made again, so a store must have them.
+    pub through: u64,
+}
+
+/// State captured between chunks; encode it wherever there is time.
+///
+/// Signals may have been captured one after the other, each after a message of its own from `sequence` to `through`: the
+/// stream must come again from `sequence` on, and what a signal knows of it is passed over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CapturedState {
     pub(crate) sequence: u64,
+    /// Sequence of the last message that any signal knows. Outbox and counters are as they were after it.
+    pub(crate) through: u64,
     pub(crate) last_time_us: i64,
     pub(crate) last_hash: u64,
     pub(crate) next_outbox_seq: u64,
@@ -57,10 +73,10 @@ pub struct CapturedState {
 }
 
 impl CapturedState {
-    /// Sequence of the last message that is part of it.
+    /// Which messages it knows.
     #[must_use]
-    pub fn sequence(&self) -> u64 {
-        self.sequence
+    pub fn span(&self) -> SnapshotSpan {
+        SnapshotSpan { sequence: self.sequence, through: self.through }
     }
 
     /// The snapshot as bytes.
@@ -88,13 +104,27 @@ impl CapturedState {
         written().map_err(failed)
     }
 
+    /// As [`CapturedState::write`], which takes long, in a thread of its own that lets all others go first: call it where
+    /// nobody waits.
+    ///
+    /// # Errors
+    /// [`NodeError::SnapshotNotWritten`].
+    pub fn write_at_leisure(&self, path: &Path) -> Result<u64> {
+        let write = || {
+            yield_to_others();
+            self.write(path)
+        };
+        let written = thread::scope(|scope| scope.spawn(write).join());
+        written.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
     fn encode_to(&self, out: &mut (impl Write + Seek)) -> io::Result<()> {
-        let place = head(self.sequence, 0, 0);
+        let place = head(self.span(), 0, 0);
         out.write_all(&place)?;
         out.write_all(&[0; 8])?;
         let mut packed = Measured::new(&mut *out);
         let plain_bytes = self.compress(&mut packed)?;
-        let (head, mut hash) = (head(self.sequence, plain_bytes, packed.bytes), packed.hash);
+        let (head, mut hash) = (head(self.span(), plain_bytes, packed.bytes), packed.hash);
         hash.update(&head);
         out.rewind()?;
         out.write_all(&head)?;
@@ -123,21 +153,21 @@ impl CapturedState {
     }
 }
 
-/// Sequence of the last message that is part of a snapshot, which is checked and not unpacked.
+/// Which messages a snapshot knows; it is checked and not unpacked.
 ///
 /// # Errors
 /// [`NodeError::InvalidSnapshot`] for anything but the bytes of a whole snapshot of this format.
-pub fn snapshot_sequence(bytes: &[u8]) -> Result<u64> {
-    Ok(Whole::check(bytes)?.sequence)
+pub fn snapshot_span(bytes: &[u8]) -> Result<SnapshotSpan> {
+    Ok(Whole::check(bytes)?.span)
 }
 
-fn head(sequence: u64, plain_bytes: u64, packed_bytes: u64) -> Vec<u8> {
+fn head(span: SnapshotSpan, plain_bytes: u64, packed_bytes: u64) -> Vec<u8> {
     let version = env!("CARGO_PKG_VERSION");
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&FORMAT.to_le_bytes());
     bytes.push(version.len() as u8);
     bytes.extend_from_slice(version.as_bytes());
-    for number in [sequence, plain_bytes, packed_bytes] {
+    for number in [span.sequence, span.through, plain_bytes, packed_bytes] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     bytes
@@ -199,7 +229,7 @@ impl Seek for Synced {
 
 /// A snapshot whose checksum is right.
 struct Whole<'a> {
-    sequence: u64,
+    span: SnapshotSpan,
     plain_bytes: u64,
     packed: &'a [u8],
 }
@@ -207,7 +237,7 @@ struct Whole<'a> {
 impl<'a> Whole<'a> {
     fn check(bytes: &'a [u8]) -> Result<Self> {
         let mut reader = Reader { bytes, at: 0 };
-        let [sequence, plain_bytes, packed_bytes] = reader.header()?;
+        let [sequence, through, plain_bytes, packed_bytes] = reader.header()?;
         let head = &bytes[..reader.at];
         let stated = reader.u64()?;
         let packed = &bytes[reader.at..];
@@ -217,7 +247,7 @@ impl<'a> Whole<'a> {
         if checksum(head, packed) != stated || plain_bytes > MAX_PLAIN_BYTES {
             return Err(invalid("its checksum does not match: it is damaged"));
         }
-        Ok(Self { sequence, plain_bytes, packed })
+        Ok(Self { span: SnapshotSpan { sequence, through }, plain_bytes, packed })
     }
 }
 
@@ -234,8 +264,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Sequence and the lengths of the plain and the packed body.
-    fn header(&mut self) -> Result<[u64; 3]> {
+    /// Sequence, through, and the lengths of the plain and the packed body.
+    fn header(&mut self) -> Result<[u64; 4]> {
         if self.take(8)? != MAGIC {
             return Err(invalid("is none: it does not begin with IOTPMSNP"));
         }
@@ -247,7 +277,7 @@ impl<'a> Reader<'a> {
                 "has format {format}, written by version {version}: this one reads {FORMAT}"
             )));
         }
-        Ok([self.u64()?, self.u64()?, self.u64()?])
+        Ok([self.u64()?, self.u64()?, self.u64()?, self.u64()?])
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
@@ -275,6 +305,7 @@ mod tests {
     fn small() -> CapturedState {
         CapturedState {
             sequence: 77,
+            through: 79,
             last_time_us: 1_700_000_000_000_000,
             last_hash: 42,
             next_outbox_seq: 3,
@@ -287,6 +318,7 @@ mod tests {
             states: vec![SignalSnapshot {
                 id: SignalId(0),
                 name: "s/a/t".into(),
+                sequence: 79,
                 state: vec![1, 2, 3],
                 asset: Vec::new(),
             }],
@@ -304,7 +336,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("iotpm-{}.snap", std::process::id()));
         assert_eq!(small().write(&path).unwrap(), fs::metadata(&path).unwrap().len());
         assert_eq!(fs::read(&path).unwrap(), small().encode().unwrap());
-        assert_eq!(snapshot_sequence(&fs::read(&path).unwrap()).unwrap(), small().sequence);
+        assert_eq!(snapshot_span(&fs::read(&path).unwrap()).unwrap(), small().span());
         fs::remove_file(&path).unwrap();
     }
 

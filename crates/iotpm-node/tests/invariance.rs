@@ -8,7 +8,7 @@ use iotpm_codec::{
     Limits,
     waveform::{self, Frame, Samples},
 };
-use iotpm_node::{Chunk, Pipeline, PipelineOptions, RawMessage};
+use iotpm_node::{CapturedState, Chunk, Pipeline, PipelineOptions, RawMessage};
 use proptest::{prelude::*, sample::Index, strategy::ValueTree};
 
 const START_US: i64 = 1_700_000_000_000_000;
@@ -314,6 +314,79 @@ proptest! {
     }
 }
 
+/// Runs messages and captures the state from the beginning of the `begin`th chunk on, `signals` after each chunk.
+fn run_capturing(
+    pipeline: &mut Pipeline,
+    messages: &[RawMessage],
+    cuts: &[Index],
+    begin: usize,
+    signals: usize,
+) -> Option<(CapturedState, usize)> {
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(messages.len() + 1)).collect();
+    ends.sort_unstable();
+    let mut from = 0;
+    for (number, to) in ends.into_iter().enumerate() {
+        if number == begin {
+            pipeline.begin_capture().unwrap();
+        }
+        pipeline.run(&messages[from..to]).unwrap();
+        from = to;
+        if let Some(state) = pipeline.capture(signals).unwrap() {
+            return Some((state, to));
+        }
+    }
+    None
+}
+
+/// Steps of which half have no control message, before which a capture ends at once.
+fn steps_to_capture() -> impl Strategy<Value = Vec<Step>> {
+    let is_control = |step: &Step| {
+        matches!(step, Step::Configuration { .. } | Step::Label { .. } | Step::Withdraw { .. } | Step::End)
+            || matches!(step, Step::WrongConfiguration)
+    };
+    (prop::collection::vec(step(), 1..200), any::<bool>()).prop_map(move |(mut steps, controls)| {
+        steps.retain(|step| controls || !is_control(step));
+        steps
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_state_captured_while_the_stream_goes_on_is_gone_on_from_all_the_same(
+        steps in steps_to_capture(), cuts in prop::collection::vec(any::<Index>(), 2..30),
+        again_cuts in prop::collection::vec(any::<Index>(), 0..8), begin in 0usize..8, signals in 1usize..4,
+        stored_at in any::<Index>(), shards in (1usize..=3, 1usize..=3)
+    ) {
+        let messages = messages(&steps);
+        let mut before = pipeline(shards.0);
+        let captured = run_capturing(&mut before, &messages, &cuts, begin, signals);
+        prop_assume!(captured.is_some());
+        let (state, ran) = captured.unwrap();
+        let stored = ran + stored_at.index(messages.len() + 1 - ran);
+        let mut uninterrupted = pipeline(1);
+        let chunks =
+            [uninterrupted.run(&messages[..stored]).unwrap(), uninterrupted.run(&messages[stored..]).unwrap()];
+        let stored_seq = chunks[0].last_seq;
+        prop_assert!(state.span().sequence <= state.span().through && state.span().through <= stored_seq);
+
+        let next_outbox_seq = Some(1 + chunks[0].outbox.len() as u64);
+        let options = PipelineOptions { discard_through: Some(stored_seq), next_outbox_seq, ..options(shards.1) };
+        let mut restarted = Pipeline::new(options, Some(&state.encode().unwrap())).unwrap();
+        let again = messages.partition_point(|message| message.sequence <= state.span().sequence);
+        let got = all_rows(&run(&mut restarted, &messages[again..], &again_cuts));
+
+        let mut wanted = all_rows(&chunks).after(stored_seq, &chunks);
+        wanted.sources = all_rows(&chunks[1..]).sources;
+        prop_assert_eq!(got, wanted);
+        prop_assert_eq!(restarted.counters(), uninterrupted.counters());
+        prop_assert_eq!(
+            restarted.snapshot().unwrap().encode().unwrap(), uninterrupted.snapshot().unwrap().encode().unwrap()
+        );
+    }
+}
+
 /// The properties above would hold for a pipeline that produces nothing; this one does not.
 #[test]
 fn the_generated_messages_reach_every_table() {
@@ -345,4 +418,17 @@ fn the_generated_messages_reach_every_table() {
     ] {
         assert!(!counters.contains(&(name, 0)), "{name} is 0");
     }
+}
+
+/// The property of states captured in steps says more than the one of snapshots only where chunks ran in between.
+#[test]
+fn the_generated_captures_are_spread_over_chunks() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let strategy = (steps_to_capture(), prop::collection::vec(any::<Index>(), 30));
+    let mut spread = || {
+        let (steps, cuts) = strategy.new_tree(&mut runner).unwrap().current();
+        let captured = run_capturing(&mut pipeline(2), &messages(&steps), &cuts, 6, 2);
+        captured.is_some_and(|(state, _)| state.span().through > state.span().sequence)
+    };
+    assert!((0..40).filter(|_| spread()).count() >= 10);
 }

@@ -49,7 +49,7 @@ mod _core {
             order_positions_from_speed, quefrency_peaks, synchronous_average, tacho_pulses,
         },
         output::Output,
-        plane::{Chunk, DataPlane, drain_only, snapshot_sequence},
+        plane::{Chunk, DataPlane, drain_only, snapshot_span},
         publisher::Publisher,
         tables::Table,
         template::default_template,

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use iotpm_node::{
     ConnectionOptions, DataPlane as Plane, NodeError, OutboxEvent, PlaneChunk, PlaneOptions, drain_only as drain,
-    snapshot_sequence as sequence_of,
+    snapshot_span as span_of,
 };
 use pyo3::{
     prelude::*,
@@ -173,13 +173,15 @@ macro_rules! chunk {
             }
 
             #[getter]
-            fn has_snapshot(&self) -> bool {
-                self.lock().has_snapshot()
+            fn snapshot_span(&self) -> Option<(u64, u64)> {
+                self.lock().snapshot.as_ref().map(|state| (state.span().sequence, state.span().through))
             }
 
             fn write_snapshot(&self, py: Python<'_>, path: PathBuf) -> PyResult<Option<u64>> {
                 crossings::count();
-                py.detach(|| self.lock().write_snapshot(&path)).map_err(raise)
+                // Not under the chunk's lock: others look at the chunk while this takes its time.
+                let Some(state) = self.lock().snapshot.clone() else { return Ok(None) };
+                py.detach(|| state.write_at_leisure(&path)).map(Some).map_err(raise)
             }
 
             #[getter]
@@ -205,11 +207,12 @@ chunk! {
         scores
 }
 
-/// Sequence of the last message that is part of a snapshot, whose format and checksum are checked.
+/// `(sequence, through)` of a snapshot, whose format and checksum are checked: the stream must come again from the message
+/// after `sequence`, and rows up to message `through` are not made again.
 #[pyfunction]
-pub fn snapshot_sequence(py: Python<'_>, snapshot: &[u8]) -> PyResult<u64> {
+pub fn snapshot_span(py: Python<'_>, snapshot: &[u8]) -> PyResult<(u64, u64)> {
     crossings::count();
-    py.detach(|| sequence_of(snapshot)).map_err(raise)
+    py.detach(|| span_of(snapshot)).map(|span| (span.sequence, span.through)).map_err(raise)
 }
 
 /// Pulls messages of a stream with the data plane's reader and throws them away; for comparison.

@@ -64,4 +64,5 @@ def _chunks(node: NodeSettings) -> dict[str, Any]:
         "chunk_age_ms": max(1, round(node.chunk_age_ms)),
         "chunk_max_messages": node.chunk_max_messages,
         "chunk_max_bytes": node.chunk_max_bytes,
+        "snapshot_slice_ms": node.snapshot_slice_ms,
     }

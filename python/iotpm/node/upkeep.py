@@ -55,6 +55,7 @@ class SnapshotSchedule:
         self._settings = settings
         self._writer = ThreadPoolExecutor(1, "iotpm-snapshot")
         self._writing: Future[float] | None = None
+        self._asked = False
         self._last = time.monotonic()
         self._messages = 0
         self._cost_s = 0.0
@@ -65,17 +66,19 @@ class SnapshotSchedule:
     def after_commit(self, chunk: _core.Chunk) -> bool:
         """Write the chunk's snapshot if it carries one (then True); ask for the next one when it is due."""
         self._messages += chunk.messages
-        if chunk.has_snapshot:
-            self._writing = self._writer.submit(
-                self._write, chunk.last_seq, partial(self._snapshots.create, chunk.last_seq, chunk.write_snapshot)
-            )
+        if span := chunk.snapshot_span:
+            self._asked, (seq, through) = False, span
+            keep = partial(self._snapshots.create, through, chunk.write_snapshot)
+            self._writing = self._writer.submit(self._write, seq, keep)
             return True
         if self._is_due():
-            self._last, self._messages = time.monotonic(), 0
+            self._last, self._messages, self._asked = time.monotonic(), 0, True
             self._plane.request_snapshot()
         return False
 
     def _is_due(self) -> bool:
+        if self._asked:
+            return False
         settings = self._settings
         due = self._age_s >= settings.snapshot_interval_s or self._messages >= settings.snapshot_messages
         return (due or (self.urgent and self._messages > 0)) and self._has_time()

@@ -1,4 +1,8 @@
-"""Snapshots of the engine's state: `state/<sequence>.snap`, whole or absent, the last two kept.
+"""Snapshots of the engine's state: `state/<through>.snap`, whole or absent, the last two kept.
+
+A running node captures its signals one after the other, between chunks: its snapshot knows all messages up to `seq`, and
+some signals know later ones, the last of them `through`. A start takes the stream from `seq` on again, and makes no rows
+up to `through` again: a store that does not have them yet must not use it.
 
 The content is the engine's own (versioned, zstd, checksummed): a truncation, a flipped bit or another version shows
 before it is restored, so that `newest` can fall back to the older file.
@@ -26,9 +30,10 @@ KEPT = 2
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """State after the message `seq` of the RAW stream."""
+    """State after the message `seq` of the RAW stream, of some signals after later ones up to `through`."""
 
     seq: int
+    through: int
     blob: bytes
 
 
@@ -38,27 +43,27 @@ class Snapshots:
     def __init__(self, data_dir: str | Path) -> None:
         self.directory = Path(data_dir) / "state"
 
-    def write(self, seq: int, blob: bytes) -> Path:
-        """Keep the state after message `seq`, which must be committed, and drop all but the last two."""
-        return self.create(seq, lambda path: path.write_bytes(blob))
+    def write(self, through: int, blob: bytes) -> Path:
+        """Keep a state that knows no message after `through`, which must be committed; drop all but the last two."""
+        return self.create(through, lambda path: path.write_bytes(blob))
 
-    def create(self, seq: int, fill: Callable[[Path], object]) -> Path:
+    def create(self, through: int, fill: Callable[[Path], object]) -> Path:
         """As `write`, of a state that `fill` writes to a path."""
         durable.make_directories(self.directory)
-        path = self.directory / f"{seq}.snap"
+        path = self.directory / f"{through}.snap"
         durable.create(path, fill)
         self._prune()
         return path
 
     def newest(self, at_most: int) -> Snapshot | None:
-        """The newest valid snapshot of a message up to `at_most` (W); unusable ones are logged and passed over."""
-        for seq in reversed(self.sequences()):
-            if seq <= at_most and (snapshot := self._read(seq)):
+        """The newest valid snapshot that knows none after `at_most` (W); unusable ones are logged and passed over."""
+        for through in reversed(self.sequences()):
+            if through <= at_most and (snapshot := self._read(through)):
                 return snapshot
         return None
 
     def sequences(self) -> list[int]:
-        """Sequences of the files there are, ascending, valid or not."""
+        """The last message that each file there is knows, ascending, valid or not."""
         names = (path.stem for path in self.directory.glob("*.snap"))
         return sorted(int(name) for name in names if name.isdigit())
 
@@ -68,7 +73,8 @@ class Snapshots:
         Args:
             committed: W; snapshots beyond it do not count.
         """
-        usable = [seq for seq in self.sequences() if seq <= committed and self._read(seq)]
+        found = [self._read(through) for through in self.sequences() if through <= committed]
+        usable = [snapshot.seq for snapshot in found if snapshot]
         return usable[-KEPT] if len(usable) >= KEPT else None
 
     def drop_after(self, seq: int) -> None:
@@ -82,21 +88,21 @@ class Snapshots:
         for seq in self.sequences():
             (self.directory / f"{seq}.snap").unlink()
 
-    def _read(self, seq: int) -> Snapshot | None:
-        path = self.directory / f"{seq}.snap"
+    def _read(self, through: int) -> Snapshot | None:
+        path = self.directory / f"{through}.snap"
         try:
             blob = path.read_bytes()
-            held = _core.snapshot_sequence(blob)
+            seq, held = _core.snapshot_span(blob)
         except FileNotFoundError:
             # A newer one has taken its place since it was listed.
             return None
         except (OSError, SnapshotError) as error:
             log.error("snapshot_unusable", path=str(path), error=str(error))
             return None
-        if held != seq:
+        if held != through:
             log.error("snapshot_unusable", path=str(path), error=f"it holds the state of message {held}")
             return None
-        return Snapshot(seq, blob)
+        return Snapshot(seq, through, blob)
 
     def _prune(self) -> None:
         for seq in self.sequences()[:-KEPT]:

@@ -14,10 +14,7 @@ mod state;
 mod timing;
 mod watch;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -172,15 +169,24 @@ impl Assets {
         }
     }
 
-    /// The state of every asset that has a signal, with the least number of its signals.
+    /// The state of every asset that has a signal.
     ///
     /// # Errors
     /// [`CoreError::InvalidSnapshot`] if a state cannot be encoded.
-    pub fn snapshot(&self) -> Result<BTreeMap<SignalId, Vec<u8>>> {
-        let first = |asset: &Asset| asset.state.members.iter().map(|member| member.id).min();
-        let known = self.list.iter().filter_map(|asset| Some((first(asset)?, asset)));
-        let mut scratch = Vec::new();
-        known.map(|(id, asset)| Ok((id, encode(asset, &mut scratch)?))).collect()
+    pub fn states(&self) -> Result<Vec<Vec<u8>>> {
+        let (known, mut scratch) = (self.list.iter().filter(|asset| !asset.state.members.is_empty()), Vec::new());
+        known.map(|asset| encode(asset, &mut scratch)).collect()
+    }
+
+    /// The state of the asset that the signals at `places` belong to, if it has one, with the least number of its
+    /// signals; `scratch` is memory to encode in.
+    ///
+    /// # Errors
+    /// [`CoreError::InvalidSnapshot`] if a state cannot be encoded.
+    pub fn state_of(&self, places: &[u32], scratch: &mut Vec<u8>) -> Result<Option<(SignalId, Vec<u8>)>> {
+        let number = places.iter().map(|place| self.homes[*place as usize].asset).find(|asset| *asset != NONE);
+        let Some(asset) = number.map(|number| &self.list[number as usize]) else { return Ok(None) };
+        asset.first_signal().map(|id| Ok((id, encode(asset, scratch)?))).transpose()
     }
 
     /// Takes over the state of an asset whose signals were all added; `of_signal` gives place and name of a number.
@@ -205,6 +211,11 @@ impl Assets {
 }
 
 impl Asset {
+    /// The least number of its signals.
+    fn first_signal(&self) -> Option<SignalId> {
+        self.state.members.iter().map(|member| member.id).min()
+    }
+
     fn learn_state(&mut self, reading: &Reading, settings: &Settings) {
         if let Some(state) = &settings.state {
             let fact = Fact { sequence: reading.sequence, time_us: reading.time_us, value: reading.value };

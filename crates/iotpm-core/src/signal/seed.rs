@@ -15,6 +15,6 @@ impl SignalSnapshot {
         let mut state: SignalState = postcard::from_bytes(&self.state).map_err(unusable)?;
         (state.alarm, state.counts) = (Alarm::default(), Counts::default());
         let state = postcard::to_stdvec(&state).map_err(unusable)?;
-        Ok(Self { state, asset: asset::seeding(&self.asset)?, ..self })
+        Ok(Self { sequence: 0, state, asset: asset::seeding(&self.asset)?, ..self })
     }
 }
