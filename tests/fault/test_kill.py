@@ -38,7 +38,7 @@ LAUNCHER = [sys.executable, str(Path(__file__).with_name("launch_node.py"))]
 
 def settings(directory: Path, url: str, templates: list[dict[str, Any]] = TEMPLATES) -> Config:
     """Snapshots, checkpoints and moves to the lake all the time, and a broker that forgets message ids at once."""
-    # One asset of each shard after a chunk: so that snapshots know different messages of different signals, as large ones do.
+    # One asset of each shard after a chunk: as in large plants, a snapshot is taken over several chunks.
     node = {"snapshot_interval_s": 1.0, "snapshot_messages": 100_000, "snapshot_slice_ms": 0, "emit_scores": True}
     store = FOREVER | {"checkpoint_wal_bytes": 1 << 20, "lake_after_rows": 5_000, "lake_slice_rows": 1_000}
     stream = {"duplicate_window_s": 0.1}
@@ -52,6 +52,7 @@ class Kill:
     what: str
     snapshot: int = 0
     committed: int = 0
+    through: int | None = None
     recovery_s: float | None = None
 
 
@@ -127,6 +128,7 @@ class Killer:
             for kill in self.kills:
                 if "node" in kill.what and kill.committed == 0:
                     kill.snapshot, kill.committed = found["start"] - 1, found["committed"]
+                    kill.through = found["snapshot_through"]
 
     def _newest_snapshot(self) -> int:
         names = [path.stem for path in (self.node.config.data_dir / "state").glob("*.snap")]
@@ -162,6 +164,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path, record_property:
     assert telling(killer.kills, found) >= 0.8 * KILLS, [
         (kill.what, kill.snapshot, kill.committed, found.stored.open_at(kill.committed)) for kill in killer.kills
     ]
+    assert spread(killer.kills) > 0
     assert producer.repeated > 0
     assert found.repeats_dropped > 0
     assert {"limit", "gap"} <= found.stored.kinds
@@ -198,13 +201,19 @@ def telling(kills: list[Kill], found: Verdict) -> int:
     return sum(kill.snapshot < kill.committed and found.stored.open_at(kill.committed) > 0 for kill in kills)
 
 
+def spread(kills: list[Kill]) -> int:
+    """Kills after which a start went on from signals that were captured after different messages."""
+    return sum(kill.through is not None and kill.through > kill.snapshot for kill in kills)
+
+
 def report(kills: list[Kill], found: Verdict, producer: Producer) -> str:
     recoveries = sorted(kill.recovery_s for kill in kills if kill.recovery_s is not None)
     p95 = statistics.quantiles(recoveries, n=20, method="inclusive")[-1] if len(recoveries) > 1 else recoveries[0]
     with_snapshot = sum(kill.snapshot > 0 for kill in kills)
     return (
         f"kills {len(kills)}: lost {found.lost}, twice {found.twice}, tables that differ {found.different}; "
-        f"{telling(kills, found)} with S < W and anomalies open ({with_snapshot} with a snapshot); "
+        f"{telling(kills, found)} with S < W and anomalies open ({with_snapshot} with a snapshot, {spread(kills)} with "
+        f"one taken over several chunks); "
         f"messages {producer.published}, sent again {producer.repeated}, dropped as repeats {found.repeats_dropped}; "
         f"revisions {len(found.stored.revisions)}, lake files {found.stored.lake_files}; "
         f"recovery p50 {statistics.median(recoveries):.2f} s, p95 {p95:.2f} s"

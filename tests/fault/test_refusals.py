@@ -38,10 +38,9 @@ from iotpm.broker import Broker
 from iotpm.config import Config
 from iotpm.errors import LeaseHeld, ResumeRefused, StoreHeld
 from iotpm.node.nodefile import NodeFile
-from iotpm.store.database import Database
-from iotpm.store.progress import read_position
 from iotpm.node.service import Node
 from iotpm.store.database import Database
+from iotpm.store.progress import read_position
 
 RATE_HZ = 2000.0
 

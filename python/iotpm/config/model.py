@@ -122,7 +122,7 @@ class Node(Section, frozen=True, kw_only=True):
         5_000_000
     )
     snapshot_slice_ms: Annotated[
-        int, Meta(ge=0, le=60_000, description="time a snapshot may take after each chunk, milliseconds; 0: one asset a shard")
+        int, Meta(ge=0, le=60_000, description="milliseconds of a snapshot after each chunk; 0: one asset a shard")
     ] = 4
     lease_ttl_s: Annotated[
         int, Meta(ge=2, le=300, description="seconds after which another node may take over a silent one")

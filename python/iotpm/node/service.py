@@ -245,7 +245,9 @@ class Node:
         found = resume(self.database, self.snapshots, facts, message, self._new_epoch)
         found = with_seed(self.database, self.config.hash, found)
         self._seed = recorded(self.database.connection, found.position.epoch)
-        log.info("resuming", start=found.start_sequence, committed=found.discard_through, last=facts.last_seq)
+        snapshot = None if found.snapshot is None else found.snapshot.through
+        where = {"start": found.start_sequence, "snapshot_through": snapshot, "committed": found.discard_through}
+        log.info("resuming", **where, last=facts.last_seq)
         return found
 
     def _open_plane(self, found: Resume) -> None:

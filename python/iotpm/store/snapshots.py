@@ -1,8 +1,8 @@
 """Snapshots of the engine's state: `state/<through>.snap`, whole or absent, the last two kept.
 
-A running node captures its signals one after the other, between chunks: its snapshot knows all messages up to `seq`, and
-some signals know later ones, the last of them `through`. A start takes the stream from `seq` on again, and makes no rows
-up to `through` again: a store that does not have them yet must not use it.
+A running node captures its signals one after the other, between chunks: its snapshot knows all messages up to `seq`,
+and some signals know later ones, the last of them `through`. A start takes the stream from `seq` on again, and makes no
+rows up to `through` again: a store that does not have them yet must not use it.
 
 The content is the engine's own (versioned, zstd, checksummed): a truncation, a flipped bit or another version shows
 before it is restored, so that `newest` can fall back to the older file.
