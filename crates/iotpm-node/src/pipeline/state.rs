@@ -124,8 +124,8 @@ impl Pipeline {
         self.capturing.is_some()
     }
 
-    /// Captures about so many signals more, in whole assets of every shard; the state once there are none left, and `None` before that
-    /// or if nothing was begun.
+    /// Captures about so many signals more, in whole assets of every shard; the state once there are none left, and
+    /// `None` before that or if nothing was begun.
     ///
     /// # Errors
     /// As [`Pipeline::snapshot`].
