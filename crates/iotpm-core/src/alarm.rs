@@ -140,6 +140,7 @@ impl Alarm {
     }
 
     /// Takes a scored reading that is not yet in the ring.
+    #[inline]
     pub fn observe(&mut self, at: &Context, scored: &Scored, ring: &Ring, settings: &Settings, repeat_us: i64) -> Step {
         let crosses = scored.fused.verdict.score >= 1.0;
         let doubtful = crosses && scored.is_doubtful();
@@ -164,6 +165,7 @@ impl Alarm {
         good * settings.begin_of + doubtful * settings.begin_count >= settings.begin_count * settings.begin_of
     }
 
+    #[cold]
     fn raise(
         &mut self,
         at: &Context,

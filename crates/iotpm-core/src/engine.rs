@@ -9,7 +9,7 @@ use crate::{
     SignalId, Templates,
     asset::{Assets, SettingsOf},
     feedback::{Index, SignalLabels, Told},
-    grouping::Grouping,
+    grouping::{Grouping, Visit},
     operating::Coupling,
     prefetch::prefetch,
     settings::Settings,
@@ -187,7 +187,10 @@ impl Engine {
     }
 
     fn places_of(&self, batch: &Batch) -> Result<Vec<u32>> {
-        batch.readings.iter().map(|reading| self.place(reading.signal)).collect()
+        let place = |reading: &Reading| self.places.get(reading.signal.0 as usize).copied().unwrap_or(NOWHERE);
+        let places: Vec<u32> = batch.readings.iter().map(place).collect();
+        let unknown = places.iter().position(|place| *place == NOWHERE).map(|index| batch.readings[index].signal.0);
+        unknown.map_or(Ok(places), |signal| Err(CoreError::UnknownSignal { signal }))
     }
 
     fn check_frames(&self, batch: &Batch) -> Result<()> {
@@ -211,9 +214,9 @@ impl Engine {
         }
         let mut grouping = std::mem::take(&mut self.grouping);
         let order = grouping.order(places, self.signals.len());
-        for (at, &index) in order.iter().enumerate() {
-            self.prefetch_ahead(&order[at..], readings, places);
-            let (reading, place) = (&readings[index as usize], places[index as usize] as usize);
+        for (at, visit) in order.iter().enumerate() {
+            self.prefetch_ahead(&order[at..], readings);
+            let (reading, place) = (&readings[visit.index as usize], visit.place as usize);
             self.visit(place, reading.sequence, reading.position, output, |signal, run| signal.arrive(reading, run));
         }
         self.grouping = grouping;
@@ -230,7 +233,7 @@ impl Engine {
             let settings = of.at(place);
             let usable = settings.judge(reading.value, reading.quality).is_usable();
             if usable && !is_future(reading.time_us, reading.stream_time_us, settings) {
-                assets.take((place, self.signals[place as usize].name()), reading, &of, output);
+                assets.take(place, || Arc::clone(self.signals[place as usize].name()), reading, &of, output);
             }
         }
         self.count_anomalies(&output.anomalies[before..]);
@@ -250,8 +253,8 @@ impl Engine {
         let (mut grouping, mut coupling) =
             (std::mem::take(&mut self.grouping), self.coupling.take().unwrap_or_default());
         self.note_facts(readings, places, &mut coupling);
-        for &index in grouping.order(places, self.signals.len()) {
-            let (reading, place) = (&readings[index as usize], places[index as usize]);
+        for &Visit { index, place } in grouping.order(places, self.signals.len()) {
+            let reading = &readings[index as usize];
             self.follow(place, reading.sequence, &mut coupling);
             let act = |signal: &mut SignalState, run: &mut Run| signal.arrive(reading, run);
             self.visit(place as usize, reading.sequence, reading.position, output, act);
@@ -290,12 +293,12 @@ impl Engine {
 
     /// Asks for the next readings and the states of their signals: first the state itself, later what it points to, in
     /// steps, because a processor has few requests to memory open at a time.
-    fn prefetch_ahead(&self, order: &[u32], readings: &[Reading], places: &[u32]) {
+    fn prefetch_ahead(&self, order: &[Visit], readings: &[Reading]) {
         let first_of_signal = |ahead: usize| {
-            let place = |ahead: usize| order.get(ahead).map(|index| places[*index as usize] as usize);
-            place(ahead).filter(|next| Some(*next) != place(ahead - 1))
+            let (before, next) = (order.get(ahead - 1)?, order.get(ahead)?);
+            (next.place != before.place).then_some(next.place as usize)
         };
-        if let Some(index) = order.get(STATE_AHEAD).map(|index| *index as usize) {
+        if let Some(index) = order.get(STATE_AHEAD).map(|visit| visit.index as usize) {
             prefetch(&readings[index..=index]);
         }
         if let Some(next) = first_of_signal(STATE_AHEAD) {

@@ -3,26 +3,34 @@
 /// Spans shorter than this share of the signals keep their order: counting would cost more than it saves.
 const SIGNALS_PER_READING_MAX: usize = 4;
 
+/// A reading of a span: where it stands there, and its signal's place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Visit {
+    pub index: u32,
+    pub place: u32,
+}
+
 /// Scratch of the counting sort.
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
     starts: Vec<u32>,
-    order: Vec<u32>,
+    order: Vec<Visit>,
 }
 
 impl Grouping {
-    /// Indices of `places` (each below `signals`), grouped by place, ascending within each.
-    pub fn order(&mut self, places: &[u32], signals: usize) -> &[u32] {
+    /// All of `places` (each below `signals`), grouped by place, in their order within each.
+    pub fn order(&mut self, places: &[u32], signals: usize) -> &[Visit] {
+        let visits = (0..).zip(places).map(|(index, &place)| Visit { index, place });
         self.order.clear();
         if places.len() * SIGNALS_PER_READING_MAX < signals {
-            self.order.extend(0..places.len() as u32);
+            self.order.extend(visits);
             return &self.order;
         }
         self.count(places, signals);
-        self.order.resize(places.len(), 0);
-        for (index, &place) in places.iter().enumerate() {
-            let at = &mut self.starts[place as usize];
-            self.order[*at as usize] = index as u32;
+        self.order.resize(places.len(), Visit::default());
+        for visit in visits {
+            let at = &mut self.starts[visit.place as usize];
+            self.order[*at as usize] = visit;
             *at += 1;
         }
         &self.order
@@ -55,7 +63,8 @@ mod tests {
                 expected.sort_by_key(|i| places[*i as usize]);
             }
             let mut grouping = Grouping::default();
-            prop_assert_eq!(grouping.order(&places, 40), &expected[..]);
+            let visits = expected.iter().map(|&index| Visit { index, place: places[index as usize] });
+            prop_assert!(grouping.order(&places, 40).iter().copied().eq(visits));
         }
     }
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::prefetch::prefetch;
 
 const FIRST_CAPACITY: usize = 64;
+/// Slots that are asked for at a time.
+const PUSHES_AHEAD: usize = 6;
 
 /// Times, values and scores in a power-of-two ring that grows until its bound and then overwrites the oldest.
 ///
@@ -170,15 +172,32 @@ impl Ring {
         low
     }
 
+    /// [`Self::lower_bound`], found at once if it is `guess`.
+    pub fn lower_bound_near(&self, time_us: i64, guess: usize) -> usize {
+        let before = |index: usize| self.get(index).time_us < time_us;
+        let right = guess < self.len && !before(guess) && (guess == 0 || before(guess - 1));
+        if right { guess } else { self.lower_bound(time_us) }
+    }
+
+    /// The readings from the `index`-th oldest on, in order.
+    pub fn since(&self, index: usize) -> impl Iterator<Item = &Slot> {
+        let (end, size) = (self.head + self.len, self.slots.len());
+        let start = self.head + index.min(self.len);
+        let straight = &self.slots[start.min(size)..end.min(size)];
+        let wrapped = &self.slots[start.saturating_sub(size)..end.saturating_sub(size)];
+        straight.iter().chain(wrapped)
+    }
+
     pub fn contains(&self, time_us: i64) -> bool {
         let at = self.lower_bound(time_us);
         at < self.len && self.get(at).time_us == time_us
     }
 
-    /// Asks for the slot that the next push will write.
+    /// Asks for the slots that the next pushes will write.
     pub fn prefetch(&self) {
         let at = (self.head + self.len) & self.slots.len().wrapping_sub(1);
-        prefetch(self.slots.get(at..=at).unwrap_or_default());
+        let end = (at + PUSHES_AHEAD).min(self.slots.len());
+        prefetch(self.slots.get(at..end).unwrap_or_default());
     }
 
     pub fn clear(&mut self) {
@@ -235,6 +254,11 @@ mod tests {
                 prop_assert_eq!(ring.get(i), *slot);
                 prop_assert_eq!(stored.get(i), *slot);
                 prop_assert_eq!(ring.lower_bound(slot.time_us), i);
+                (0..=ring.len()).try_for_each(|guess| {
+                    prop_assert_eq!(ring.lower_bound_near(slot.time_us, guess), i);
+                    Ok(())
+                })?;
+                prop_assert!(ring.since(i).eq(naive.iter().skip(i)));
                 prop_assert!(ring.contains(slot.time_us));
             }
         }

@@ -111,11 +111,7 @@ impl SortedWindow {
         if from == self.len() || self.order.at(from) != old || !new.is_finite() {
             return false;
         }
-        if to > from {
-            self.order.shift_down(from, to - 1, new);
-        } else {
-            self.order.shift_up(to, from, new);
-        }
+        self.order.exchange(from, to, new);
         true
     }
 
@@ -219,7 +215,9 @@ fn median_and_mad(n: usize, at: impl Fn(usize) -> f64, near: &mut usize) -> (f64
     let (middle, h) = (median(n, &at), n / 2);
     let below = |i: usize| if i < h { middle - at(h - 1 - i) } else { f64::INFINITY };
     let above = |j: usize| if j < n - h { at(h + j) - middle } else { f64::INFINITY };
-    let i = partition_point_near(h, *near, |i| below(i) < above(h - 1 - i));
+    // For i < h both lie among the values.
+    let nearer = |i: usize| middle - at(h - 1 - i) < at(2 * h - 1 - i) - middle;
+    let i = partition_point_near(h, *near, nearer);
     *near = i;
     let upper = below(i).min(above(h - i));
     if n % 2 == 1 {
@@ -242,19 +240,21 @@ fn partition_point(n: usize, holds: impl Fn(usize) -> bool) -> usize {
     base + usize::from(size == 1 && holds(base))
 }
 
-/// Steps from where the partition point was before it is looked for by bisection.
-const STEPS_MAX: usize = 4;
+/// How many places around where the partition point was before are looked at, all of them at once.
+const NEAR: usize = 4;
 
-/// [`partition_point`] by steps from `near`, where it was before a small change.
+/// [`partition_point`], looked for first around `near`, where it was before a small change; also there without a branch on
+/// the data.
 #[inline]
 fn partition_point_near(n: usize, near: usize, holds: impl Fn(usize) -> bool) -> usize {
-    let start = near.min(n);
-    let found = if start < n && holds(start) {
-        (start + 1..=n.min(start + STEPS_MAX)).find(|i| *i == n || !holds(*i))
-    } else {
-        (start.saturating_sub(STEPS_MAX)..=start).rev().find(|i| *i == 0 || holds(*i - 1))
-    };
-    found.unwrap_or_else(|| partition_point(n, holds))
+    if n > NEAR {
+        let from = near.saturating_sub(NEAR / 2).min(n - NEAR);
+        let count = (0..NEAR).map(|i| usize::from(holds(from + i))).sum::<usize>();
+        if (count > 0 || from == 0) && (count < NEAR || from + NEAR == n) {
+            return from + count;
+        }
+    }
+    partition_point(n, holds)
 }
 
 /// The last `capacity` values in order of arrival, with their robust statistics.

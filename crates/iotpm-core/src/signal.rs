@@ -13,7 +13,7 @@ use crate::{
     Rejected, ScoreRow, SignalId, WindowRow,
     alarm::{Alarm, Context, Doubt, LatestWindow, Scored, Step},
     asset::asset_of,
-    detect::{BasicDetectors, Judged, SeriesScorer, WARM_UP_READINGS},
+    detect::{BasicDetectors, Fused, Judged, SeriesScorer, WARM_UP_READINGS},
     features::{FeatureScratch, WindowFeatures, sampling_rate_hz},
     feedback::Told,
     operating::{Conditions, Fact, Operating, Role},
@@ -355,6 +355,7 @@ impl SignalState {
     }
 
     /// `judging` are the settings that the detectors go by, mostly those of the run.
+    #[inline]
     fn score(&mut self, reading: Waiting, judging: &Settings, run: &mut Run) -> f64 {
         let Waiting { time_us, value, .. } = reading;
         let Judged { mut fused, rules } = self.detectors.judge(time_us, value, judging);
@@ -377,7 +378,7 @@ impl SignalState {
         let repeat_us = run.settings.repeat_us.or(self.windows.map(|w| w.length_us())).unwrap_or(0);
         let doubt = self.doubt(&reading, run.settings);
         let at = context(self.id, &self.name, self.latest_window.as_ref(), run);
-        let raising = if run.asset_judges { rules } else { fused };
+        let raising = Fused::either(run.asset_judges, rules, fused);
         let scored = Scored { time_us, value, fused: raising, doubt };
         let step = self.alarm.observe(&at, &scored, &self.ring, run.settings, repeat_us);
         match step {
@@ -467,12 +468,12 @@ impl SignalState {
         let scratch = &mut *run.scratch;
         scratch.times_us.clear();
         scratch.values.clear();
-        let from = self.ring.lower_bound(start_us);
+        let from = self.ring.lower_bound_near(start_us, self.readings_before(start_us));
         let mut score = 0f32;
-        for slot in (from..self.ring.len()).map(|i| self.ring.get(i)).filter(|slot| !slot.value.is_nan()) {
+        for slot in self.ring.since(from).filter(|slot| !slot.value.is_nan()) {
             scratch.times_us.push(slot.time_us);
             scratch.values.push(slot.value);
-            score = score.max(slot.score);
+            score = if slot.score > score { slot.score } else { score };
         }
         if scratch.values.is_empty() {
             return;
@@ -483,6 +484,13 @@ impl SignalState {
         let count = scratch.values.len() as u32;
         self.keep_window(start_us, end_us, features);
         self.emit_window(start_us, end_us, (count, truncated), f64::from(score), features, run);
+    }
+
+    /// How many readings of the ring lie before that time if they come at the typical interval.
+    fn readings_before(&self, time_us: i64) -> usize {
+        let newest_us = self.ring.newest(0).map_or(time_us, |slot| slot.time_us);
+        let since = newest_us.saturating_sub(time_us) / self.typical_us.unwrap_or(1).max(1);
+        self.ring.len().saturating_sub(since as usize + 1)
     }
 
     fn keep_window(&mut self, start_us: i64, end_us: i64, features: WindowFeatures) {

@@ -127,15 +127,23 @@ impl Assets {
         sequence > self.judged_since[place]
     }
 
-    /// Takes a usable reading, in the order of the messages.
-    pub fn take(&mut self, (place, name): (u32, &Arc<str>), reading: &Reading, of: &SettingsOf, output: &mut Output) {
+    /// Takes a usable reading, in the order of the messages. The name is asked for when the signal appears: to look it up
+    /// for each reading is to fetch a signal's state from memory.
+    pub fn take(
+        &mut self,
+        place: u32,
+        name: impl FnOnce() -> Arc<str>,
+        reading: &Reading,
+        of: &SettingsOf,
+        output: &mut Output,
+    ) {
         let Home { asset: number, column, tells_state } = self.homes[place as usize];
         let Some(asset) = self.list.get_mut(number as usize) else { return };
         if tells_state {
             asset.learn_state(reading, of.at(place));
         }
         let column = if column == NONE {
-            let member = || Member { id: reading.signal, uncertain: false, name: Arc::clone(name), place };
+            let member = || Member { id: reading.signal, uncertain: false, name: name(), place };
             let Some(column) = asset.state.join(member) else { return };
             self.homes[place as usize].column = column;
             column

@@ -67,6 +67,7 @@ impl EmaBaseline {
         if self.readings as f64 >= settings.ema.span { self.mean_square.sqrt() } else { 0.0 }
     }
 
+    #[inline]
     fn learn(&mut self, sample: &Sample, weights: &EmaWeights) {
         self.readings += 1;
         let readings = self.readings as f64;
@@ -86,6 +87,7 @@ impl EmaBaseline {
 }
 
 impl ReadingDetector for EmaBaseline {
+    #[inline]
     fn judge(&mut self, sample: &Sample, settings: &Settings) -> Verdict {
         let (slow, deviation) = (self.slow, self.mean_square.sqrt());
         let maturity = self.maturity(settings);

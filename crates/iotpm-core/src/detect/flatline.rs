@@ -22,6 +22,7 @@ pub(crate) struct Flatline {
 }
 
 impl ReadingDetector for Flatline {
+    #[inline]
     fn judge(&mut self, sample: &Sample, settings: &Settings) -> Verdict {
         if self.run == 0 || sample.value != self.value {
             self.begin_run(sample.value);

@@ -22,6 +22,7 @@ pub(crate) struct LimitCheck {
 }
 
 impl ReadingDetector for LimitCheck {
+    #[inline]
     fn judge(&mut self, sample: &Sample, settings: &Settings) -> Verdict {
         let Some(limits) = settings.limits else { return Verdict::COLD };
         let high = excess(sample.value, limits.hi, limits.hi_hi);

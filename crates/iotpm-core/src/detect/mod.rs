@@ -98,25 +98,40 @@ impl Fused {
     pub const NONE: Self = Self { verdict: Verdict::COLD, detector: None, agreeing: DetectorSet::NONE };
 
     /// One detector's verdict.
+    #[inline]
     pub fn by(detector: Detector, verdict: Verdict) -> Self {
         let agreeing = if verdict.score >= 1.0 { DetectorSet::of(detector) } else { DetectorSet::NONE };
         Self { verdict, detector: Some(detector), agreeing }
     }
 
     /// Adds a detector's verdict.
+    #[inline]
     fn weigh(&mut self, detector: Detector, verdict: Verdict) {
-        let maturity = self.verdict.maturity.max(verdict.maturity);
+        let greater = verdict.score > self.verdict.score;
+        let maturity = if greater { verdict.maturity } else { self.verdict.maturity.max(verdict.maturity) };
         *self = self.or(Self::by(detector, verdict));
-        if self.detector != Some(detector) {
-            self.verdict.maturity = maturity;
-        }
+        self.verdict.maturity = maturity;
     }
 
     /// The one with the greater score; this one if they are equal.
+    #[inline]
     pub fn or(self, other: Self) -> Self {
         let agreeing = self.agreeing.with(other.agreeing);
-        let greater = if other.verdict.score > self.verdict.score { other } else { self };
-        Self { agreeing, ..greater }
+        Self { agreeing, ..Self::either(other.verdict.score > self.verdict.score, other, self) }
+    }
+
+    /// `a` if the condition holds, else `b`: part by part, for a copy of the whole waits until its parts are in memory.
+    #[inline]
+    pub fn either(condition: bool, a: Self, b: Self) -> Self {
+        Self {
+            verdict: Verdict {
+                score: if condition { a.verdict.score } else { b.verdict.score },
+                expected: if condition { a.verdict.expected } else { b.verdict.expected },
+                maturity: if condition { a.verdict.maturity } else { b.verdict.maturity },
+            },
+            detector: if condition { a.detector } else { b.detector },
+            agreeing: if condition { a.agreeing } else { b.agreeing },
+        }
     }
 }
 
@@ -162,6 +177,8 @@ impl BasicDetectors {
     }
 
     /// Scores a usable reading with every detector the template runs; ties go to the first.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "handing the verdicts over in memory costs as much as a detector")]
     pub fn judge(&mut self, time_us: i64, value: f64, settings: &Settings) -> Judged {
         let resolution = settings.resolution.unwrap_or_else(|| self.resolution.update(value));
         let wander = self.ema_baseline.wander(settings);

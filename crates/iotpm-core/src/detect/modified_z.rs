@@ -78,6 +78,7 @@ impl ModifiedZ {
     }
 
     /// Score while the class of the signal has a say.
+    #[cold]
     fn by_class(&mut self, sample: &Sample, boundary: f64, (usual, deviation): (f64, f64)) -> Verdict {
         let maturity = self.maturity().max(Maturity::Prior);
         let share = self.window.len() as f64 / self.window.capacity() as f64;
@@ -90,6 +91,7 @@ impl ModifiedZ {
         Verdict { score: z.abs() / (boundary * width), expected, maturity }
     }
 
+    #[inline]
     fn verdict(&mut self, sample: &Sample, boundary: f64, prior: Option<(f64, f64)>) -> Verdict {
         let maturity = self.maturity();
         if let Some(prior) = prior.filter(|_| maturity < Maturity::Mature) {
@@ -108,6 +110,7 @@ impl ModifiedZ {
 }
 
 impl ReadingDetector for ModifiedZ {
+    #[inline]
     fn judge(&mut self, sample: &Sample, settings: &Settings) -> Verdict {
         let verdict = settings
             .modified_z_boundary

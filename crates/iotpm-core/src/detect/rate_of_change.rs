@@ -12,6 +12,7 @@ pub(crate) struct RateOfChange {
 }
 
 impl ReadingDetector for RateOfChange {
+    #[inline]
     fn judge(&mut self, sample: &Sample, settings: &Settings) -> Verdict {
         let previous = self.previous.replace((sample.time_us, sample.value));
         let (Some((time_us, value)), Some(max_rate_per_s)) = (previous, settings.max_rate_per_s) else {

@@ -25,6 +25,7 @@ impl Default for Resolution {
 
 impl Resolution {
     /// Learns from a finite value and returns the resolution known with it.
+    #[inline]
     pub fn update(&mut self, value: f64) -> f64 {
         while self.decimals <= DECIMALS_MAX && !lies_on(value, self.grid) {
             self.decimals += 1;

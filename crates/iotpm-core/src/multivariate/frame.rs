@@ -104,8 +104,9 @@ impl AssetFrame {
 
     /// Of the readings of a column that one instant would hold only the last can matter.
     fn wait(&mut self, time_us: i64, column: u32, value: f64) {
-        let instant = |time: i64| ceil_to(time, self.period_us);
-        let same = |entry: &(i64, u32, f64)| entry.1 == column && instant(entry.0) == instant(time_us);
+        let instant = ceil_to(time_us, self.period_us);
+        let since = instant.saturating_sub(self.period_us);
+        let same = |entry: &(i64, u32, f64)| entry.1 == column && since < entry.0 && entry.0 <= instant;
         if let Some(found) = self.waiting.iter().position(same) {
             if self.waiting[found].0 > time_us {
                 return;

@@ -78,6 +78,16 @@ impl Order {
         }
     }
 
+    /// The value of rank `from` leaves, and `x` comes in before what had rank `to`.
+    #[inline]
+    pub(super) fn exchange(&mut self, from: usize, to: usize, x: f64) {
+        match self {
+            Self::Flat(flat) => exchange(&mut flat.values, from, to, x),
+            Self::Blocked(blocks) if to > from => blocks.shift_down(from, to - 1, x),
+            Self::Blocked(blocks) => blocks.shift_up(to, from, x),
+        }
+    }
+
     /// Ranks `from + 1 ..= to` move down by one; `x` becomes rank `to`.
     pub(super) fn shift_down(&mut self, from: usize, to: usize, x: f64) {
         match self {
@@ -101,18 +111,36 @@ fn count_less(values: &[f64], x: f64) -> usize {
     super::partition_point(values.len(), |i| values[i] < x)
 }
 
+/// A run that is counted whole rather than halved on: its comparisons do not wait for each other.
+const COUNTED_MAX: usize = 32;
+
 /// [`count_less`] of two values at once: the steps of the two searches do not wait for each other.
 #[inline]
 fn count_less_pair(values: &[f64], x: f64, y: f64) -> (usize, usize) {
     let (mut x_base, mut y_base, mut size) = (0, 0, values.len());
-    while size > 1 {
+    while size > COUNTED_MAX {
         let half = size / 2;
         x_base = select_unpredictable(values[x_base + half - 1] < x, x_base + half, x_base);
         y_base = select_unpredictable(values[y_base + half - 1] < y, y_base + half, y_base);
         size -= half;
     }
-    let last = |base: usize, x: f64| base + usize::from(size == 1 && values[base] < x);
-    (last(x_base, x), last(y_base, y))
+    (x_base + count_each(&values[x_base..x_base + size], x), y_base + count_each(&values[y_base..y_base + size], y))
+}
+
+#[inline]
+fn count_each(values: &[f64], x: f64) -> usize {
+    values.iter().map(|value| u64::from(*value < x)).sum::<u64>() as usize
+}
+
+/// One move whichever way it goes: a branch would be guessed wrongly half the time.
+#[inline]
+fn exchange(values: &mut [f64], from: usize, to: usize, x: f64) {
+    let down = to > from;
+    let start = select_unpredictable(down, from + 1, to);
+    let place = select_unpredictable(down, from, to + 1);
+    let count = select_unpredictable(down, to.wrapping_sub(from + 1), from.wrapping_sub(to));
+    values.copy_within(start..start + count, place);
+    values[select_unpredictable(down, to.wrapping_sub(1), to)] = x;
 }
 
 fn shift_down(values: &mut [f64], from: usize, to: usize, x: f64) {
