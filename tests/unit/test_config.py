@@ -7,13 +7,16 @@ import json
 import re
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from iotpm.config import Config, Nats, Node, Stream, Template, example
+from iotpm.config.model import FrameFeatureName
 from iotpm.errors import ConfigError
+from iotpm.features import FEATURES
 from iotpm.tune.options import complete, fragment
 
 
@@ -79,6 +82,53 @@ hi = "hot"
         'plant.toml:12: template[1].limits.hi = "hot": must be a number',
         "plant.toml:13: stroe: unknown key; did you mean 'store'?",
     ]
+
+
+def test_rules_of_several_keys_are_told_beside_mistakes_of_single_ones(tmp_path: Path) -> None:
+    text = """\
+[nats]
+tls_cert = 5
+tls_key = "k"
+[calendar]
+timezone = "Europe/Berlim"
+shifts = ["25:00"]
+[[template]]
+begin_of = "x"
+begin_count = 9
+[[template]]
+ema_span = 1
+window_s = 1.0
+hop_s = 2.0
+[template.waveform]
+features = ["rms", "rms"]
+envelope_low_hz = 500.0
+envelope_high_hz = 100.0
+bands_hz = [[10.0, 5.0]]
+[[machine]]
+match = "pump"
+kind = "pomp"
+"""
+    places = [mistake.partition(" = ")[0] for mistake in mistakes(tmp_path, text)]
+    assert places == [
+        "plant.toml:2: nats.tls_cert",
+        "plant.toml:5: calendar.timezone",
+        "plant.toml:6: calendar.shifts",
+        "plant.toml:8: template[0].begin_of",
+        "plant.toml:11: template[1].ema_span",
+        "plant.toml:13: template[1].hop_s",
+        "plant.toml:15: template[1].waveform.features",
+        "plant.toml:16: template[1].waveform.envelope_low_hz",
+        "plant.toml:18: template[1].waveform.bands_hz",
+        "plant.toml:20: machine[0].match",
+        "plant.toml:21: machine[0].kind",
+    ], "what hangs on a key that is wrong itself waits: tls_key on tls_cert, begin_count on begin_of"
+
+
+@pytest.mark.parametrize("wrong", ["template = 3", "[[template]]\n[[template.limits]]\nhi = 1.0", "machine = [1, {}]"])
+def test_a_table_that_is_none_hides_no_mistake_elsewhere(tmp_path: Path, wrong: str) -> None:
+    found = mistakes(tmp_path, f'{wrong}\n[nats]\nurl = "plant:4222"\n')
+    assert len(found) == 2
+    assert "nats.url" in found[1]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +210,14 @@ def test_template_keys_are_those_of_the_engine() -> None:
     fields = re.findall(r"^    pub (\w+):", body[: body.index("\n}")], re.M)
     assert len(fields) > 20
     assert [("match" if name == "pattern" else name) for name in fields] == list(Template.__struct_encode_fields__)
+
+
+def test_features_of_frames_are_those_of_the_engine() -> None:
+    source = (Path(__file__).parents[2] / "crates/iotpm-core/src/waveform/feature.rs").read_text()
+    body = source[source.index("pub const NAMES") :]
+    vibration = re.findall(r'"(\w+)"', body[: body.index("];")])
+    assert len(vibration) > 10
+    assert get_args(FrameFeatureName) == (*FEATURES, *vibration)
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))

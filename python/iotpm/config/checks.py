@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from iotpm.config.mistakes import Path
-    from iotpm.config.model import States, Template
+    from iotpm.config.model import States, Template, Waveforms
 
 Finding = tuple["Path", object, str]
 
@@ -69,10 +69,21 @@ def _template(t: Template) -> Iterator[Finding]:
         given, missing = ("deviation", "median") if t.usual.median is None else ("median", "deviation")
         yield ("usual", given), getattr(t.usual, given), f"needs {missing} too"
     yield from _states(t.state)
+    yield from _waveform(t.waveform)
     for key, value, problem in calendars.findings(t.calendar):
         yield ("calendar", key), value, problem
     for key, value, problem in machines.geometry_findings(t.machine.bearing):
         yield ("machine", "bearing", key), value, problem
+
+
+def _waveform(waveform: Waveforms) -> Iterator[Finding]:
+    if len(set(waveform.features)) < len(waveform.features):
+        yield ("waveform", "features"), list(waveform.features), "must name each feature once"
+    low, high = waveform.envelope_low_hz, waveform.envelope_high_hz
+    if low is not None and high is not None and low >= high:
+        yield ("waveform", "envelope_low_hz"), low, f"must be below envelope_high_hz = {high}"
+    if any(band_low >= band_high for band_low, band_high in waveform.bands_hz):
+        yield ("waveform", "bands_hz"), [list(b) for b in waveform.bands_hz], "must be pairs, low below high"
 
 
 def _states(state: States) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -61,6 +62,7 @@ class _Reader:
     lines: dict[Path, int]
     file: str
     mistakes: list[Mistake] = field(default_factory=list)
+    wrong: set[Path] = field(default_factory=set)
     origin: dict[Path, str] = field(default_factory=dict)
 
     def report(self, path: Path, value: object, problem: str) -> None:
@@ -68,6 +70,7 @@ class _Reader:
         line = None if path in self.origin else line_of(path, self.lines)
         shown = None if value is _MISSING else _show(value)
         self.mistakes.append(Mistake(source, line, show_path(path), shown, problem))
+        self.wrong.add(path)
 
 
 def read(
@@ -85,10 +88,26 @@ def read(
     for override in overrides.items:
         _apply(override, model, values, reader)
     _check_table(model, values, (), reader)
-    if not reader.mistakes:
-        for where, value, problem in cross_checks(msgspec.convert(values, model)):
+    _check_together(model, values, reader)
+    return values, tuple(sorted(reader.mistakes, key=lambda mistake: mistake.line or 0))
+
+
+def _check_together(model: type[msgspec.Struct], values: Table, reader: _Reader) -> None:
+    """Rules of several keys, over those that are right; one that names a wrong key beside its own waits."""
+    wrong = frozenset(reader.wrong)
+    for where, value, problem in cross_checks(msgspec.convert(_right_part(values, (), wrong), model)):
+        beside = (str(path[-1]) for path in wrong if path[:-1] == where[:-1])
+        if not any(re.search(rf"\b{re.escape(key)}\b", problem) for key in beside):
             reader.report(where, value, problem)
-    return values, tuple(reader.mistakes)
+
+
+def _right_part(value: Any, path: Path, wrong: frozenset[Path]) -> Any:
+    """The value without its wrong keys; a wrong table of a list becomes an empty one: the others keep their number."""
+    if isinstance(value, dict):
+        return {key: _right_part(v, (*path, key), wrong) for key, v in value.items() if (*path, key) not in wrong}
+    if isinstance(value, list):
+        return [{} if (*path, at) in wrong else _right_part(item, (*path, at), wrong) for at, item in enumerate(value)]
+    return value
 
 
 def _text(path: str | FilePath | None) -> tuple[str, Mistake | None]:

@@ -243,6 +243,44 @@ Hertz = Annotated[float, Meta(gt=0, le=1e9)]
 Band = tuple[Annotated[float, Meta(ge=0, le=1e9)], Hertz]
 
 
+FrameFeatureName = Literal[
+    "mean",
+    "std",
+    "min",
+    "max",
+    "rms",
+    "peak_to_peak",
+    "skewness",
+    "kurtosis",
+    "crest_factor",
+    "dominant_frequency",
+    "dominant_amplitude",
+    "spectral_entropy",
+    "spectral_centroid",
+    "q25",
+    "median",
+    "q75",
+    "iqr",
+    "peak",
+    "shape_factor",
+    "impulse_factor",
+    "clearance_factor",
+    "zero_crossing_rate",
+    "mobility",
+    "complexity",
+    "velocity_rms",
+    "envelope_rms",
+    "envelope_peak",
+    "envelope_kurtosis",
+    "shaft",
+    "bpfo",
+    "bpfi",
+    "bsf",
+    "ftf",
+]
+"""Columns of windows and of vibration: what frames are scored by."""
+
+
 class Waveforms(Section, frozen=True, kw_only=True):
     """Waveform frames of a template's signals: what is computed, scored and kept of them."""
 
@@ -253,9 +291,10 @@ class Waveforms(Section, frozen=True, kw_only=True):
         int, Meta(ge=0, le=64, description="and of this many frames before and after each change of an anomaly")
     ] = 2
     features: Annotated[
-        tuple[str, ...], Meta(max_length=16, description="columns of windows or vibration whose trend is scored")
+        tuple[FrameFeatureName, ...],
+        Meta(max_length=16, description="columns of windows or vibration whose trend is scored"),
     ] = ("rms", "kurtosis", "peak", "velocity_rms", "envelope_rms")
-    limits_on: Annotated[str, Meta(description="the feature that the template's limits act on")] = "rms"
+    limits_on: Annotated[FrameFeatureName, Meta(description="the feature that the template's limits act on")] = "rms"
     envelope_low_hz: Annotated[
         Hertz | None, Meta(description="lower edge of the envelope's band, hertz; default rate / 8", examples=[2000.0])
     ] = None
