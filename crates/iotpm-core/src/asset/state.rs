@@ -179,7 +179,7 @@ impl AssetState {
             _ => training.present(),
         };
         let goes_on = self.watch.as_ref().is_none_or(|watch| watch.can_go_on_with(&columns));
-        let fitted = if goes_on { fit(training, &columns, at.asset) } else { None };
+        let fitted = if goes_on { fit(training, &columns, at.asset, framing.seen_share(now_us)) } else { None };
         let provisional = framing.plan_next(now_us, fitted.is_some());
         let Some(model) = fitted else { return false };
         match &mut self.watch {
@@ -207,11 +207,21 @@ impl Framing {
         }
     }
 
+    /// Share of the learning time that was observed; the whole for every model fitted after it, as gaps are what they were.
+    fn seen_share(&self, now_us: i64) -> f64 {
+        let lasted_us = now_us.saturating_sub(self.since_us.unwrap_or(now_us));
+        if lasted_us >= self.whole_us { 1.0 } else { (self.seen_us() as f64 / self.whole_us as f64).min(1.0) }
+    }
+
+    /// Time that the learned rows stand for.
+    fn seen_us(&self) -> i64 {
+        let rows = self.training.as_ref().map_or(0, Blocks::seen);
+        self.period_us.saturating_mul(i64::try_from(rows).unwrap_or(i64::MAX))
+    }
+
     /// Whether the learned rows stand for the time of the first provisional model: silence teaches nothing.
     fn has_seen_enough(&self) -> bool {
-        let rows = self.training.as_ref().map_or(0, Blocks::seen);
-        let seen_us = self.period_us.saturating_mul(i64::try_from(rows).unwrap_or(i64::MAX));
-        seen_us >= self.whole_us >> PROVISIONAL_HALVINGS
+        self.seen_us() >= self.whole_us >> PROVISIONAL_HALVINGS
     }
 
     /// Twice as long after each model, but not past the learning time; half as long again where there was too little to learn
@@ -238,9 +248,10 @@ fn log(revision: AnomalyRevision, output: &mut Output) {
 }
 
 /// A model of these columns; `None` where they or the rows are too few, or the values do not allow one.
-fn fit(training: &Blocks, columns: &[usize], asset: &AssetSettings) -> Option<Model> {
+fn fit(training: &Blocks, columns: &[usize], asset: &AssetSettings, seen_share: f64) -> Option<Model> {
     let enough = columns.len() > 1 && training.rows() >= ModelSettings::rows_mature(columns.len()) as u64;
-    let settings = ModelSettings { false_alarm_rate: asset.false_alarm_rate, ..ModelSettings::default() };
+    let false_alarm_rate = asset.false_alarm_rate;
+    let settings = ModelSettings { false_alarm_rate, seen_share, ..ModelSettings::default() };
     enough.then(|| Model::fit(&training.matrix(columns), columns.len(), &settings).ok())?
 }
 

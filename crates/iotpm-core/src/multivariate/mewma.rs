@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Settings,
     energy::{Energy, UsualEnergy},
+    familiarity::Familiarity,
     hotelling::{contributions, pulls, root_mean_square},
     linear::{Matrix, axpy, dot, whitener},
     scaling::Scaling,
@@ -34,6 +35,8 @@ pub(crate) struct Mewma {
     energy: UsualEnergy,
     /// 0 where the energy does not count.
     energy_weight: f64,
+    /// Where only a part was seen of what is normal.
+    familiarity: Option<Familiarity>,
 }
 
 impl Mewma {
@@ -44,7 +47,9 @@ impl Mewma {
         let (rate, jump, energy_rate) = (settings.rate, settings.jump, settings.energy_rate);
         let energy_weight = if settings.energy { settings.energy_weight } else { 0.0 };
         let energy = UsualEnergy::of(std::iter::once(0.0));
-        let mut model = Self { var, level: white.clone(), white, rate, jump, energy_rate, energy, energy_weight };
+        let familiarity = Familiarity::fit(training, scaling, settings.seen_share)?;
+        let level = white.clone();
+        let mut model = Self { var, white, level, rate, jump, energy_rate, energy, energy_weight, familiarity };
         let (averages, energies) = model.averages(&residuals, &training.skipped(settings.lags));
         let settled = training.settled(&used, (1.0 / rate) as usize);
         model.level = whitener(&ledoit_wolf(&select(&averages, &settled)).0)?;
@@ -93,7 +98,8 @@ impl Mewma {
         self.var.predict(past, expected);
     }
 
-    /// `[level, energy]` of the newest row: the roots of their shares in the square of the statistic.
+    /// `[level, energy]` of the newest row: the roots of their shares in the square of the statistic, which is less the farther
+    /// the asset stands from what was learned.
     pub fn step(&self, state: &mut State) -> [f64; 2] {
         let p = state.z.len();
         let (mut residual, mut departure, mut scratch) = (state.z.clone(), vec![0.0; p], vec![0.0; p]);
@@ -103,7 +109,8 @@ impl Mewma {
         state.shift_past();
         let excess = self.energy.excess(self.take_energy(&mut state.energy, mean_square));
         let (columns, weight) = (p as f64, self.energy_weight);
-        let share = |of: f64| (of / (columns + weight)).sqrt();
+        let widening = self.familiarity.as_ref().map_or(1.0, |familiarity| familiarity.widening(state, &mut scratch));
+        let share = |of: f64| (of / (columns + weight)).sqrt() / widening;
         [share(columns) * root_mean_square(&state.level, &self.level, &mut scratch), share(weight) * excess]
     }
 

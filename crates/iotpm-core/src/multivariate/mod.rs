@@ -12,6 +12,7 @@
 
 mod cleaning;
 mod energy;
+mod familiarity;
 mod frame;
 mod hotelling;
 mod isolation_forest;

@@ -19,7 +19,7 @@ use super::{
 use crate::{CoreError, Maturity, Result};
 
 /// Version of the serialised form.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// Scaling and statistic of one set of rows, without limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -65,6 +65,9 @@ pub struct Settings {
     pub energy_weight: f64,
     /// Whether contaminated training rows are left out of the limit.
     pub clean: bool,
+    /// Share of the time in which an asset shows what is normal for it that the training rows are of, above 0. Below 1 the score of
+    /// `mewma` is less the farther the asset stands from what was learned.
+    pub seen_share: f64,
     /// Smallest step of each column's sensor, or empty: a floor of its spread.
     pub resolution: Vec<f64>,
     /// Rows for which the last value stands for a missing one.
@@ -88,6 +91,7 @@ impl Default for Settings {
             energy: true,
             energy_weight: 2.0,
             clean: true,
+            seen_share: 1.0,
             resolution: Vec::new(),
             age_max_rows: 10,
             seed: 0,
@@ -106,6 +110,7 @@ impl Settings {
         within("jump", self.jump, 1.0, 1e6, "1 to 1e6")?;
         within("clip", self.clip, 3.0, 1e6, "3 to 1e6")?;
         within("false_alarm_rate", self.false_alarm_rate, 1e-9, 0.1, "1e-9 to 0.1")?;
+        within("seen_share", self.seen_share, 1e-6, 1.0, "0.000001 to 1")?;
         within("energy_weight", self.energy_weight, 1e-3, 1e3, "0.001 to 1000")?;
         within("number of fold counts", self.folds.len() as f64, 1.0, 8.0, "1 to 8")?;
         self.folds.iter().try_for_each(|count| within("folds", *count as f64, 2.0, 20.0, "2 to 20"))?;

@@ -23,6 +23,8 @@ pub(crate) struct State {
     /// Scaled rows before the newest, newest first, side by side.
     pub past: Vec<f64>,
     pub level: Vec<f64>,
+    /// Running average of the rows; empty where no part of the score depends on it.
+    pub place: Vec<f64>,
     pub energy: Energy,
     pub recent: VecDeque<Vec<f64>>,
 }
@@ -39,6 +41,7 @@ impl State {
             missing: vec![false; columns],
             past: vec![0.0; lags * columns],
             level: zeros,
+            place: Vec::new(),
             energy: Energy::default(),
             recent: VecDeque::new(),
         }
@@ -50,6 +53,7 @@ impl State {
             [self.held.len(), self.age.len(), self.z.len(), self.expected.len(), self.missing.len(), self.level.len()];
         sized.iter().all(|len| *len == columns)
             && self.past.len() == lags * columns
+            && (self.place.is_empty() || self.place.len() == columns)
             && self.recent.len() <= RECENT_MAX
             && self.recent.iter().all(|row| row.len() == columns)
     }

@@ -108,6 +108,52 @@ fn what_shows_a_little_in_both_counts_more_than_in_one() {
     }
 }
 
+/// Three signals of one load, not quite in proportion, which moves slowly from where it was learned to where it never was.
+fn under_load(rows: usize, seed: u64, load_at: impl Fn(usize) -> f64) -> Vec<f64> {
+    let mut random = Random::new(seed);
+    let mut normal = || (0..12).map(|_| random.unit()).sum::<f64>() - 6.0;
+    let mut all = Vec::new();
+    for i in 0..rows {
+        let load = load_at(i) + 2.0 * (i as f64 / 7.0).sin() + 0.5 * normal();
+        all.extend([load + 0.5 * normal(), load + 0.02 * load * load + 0.5 * normal(), 40.0 - load + 0.5 * normal()]);
+    }
+    all
+}
+
+fn of_a_part(seen_share: f64) -> Arc<Model> {
+    let settings = Settings { seen_share, ..Settings::default() };
+    Arc::new(Model::fit(&under_load(600, 1, |_| 0.0), 3, &settings).expect("healthy rows"))
+}
+
+#[test]
+fn a_load_that_was_never_seen_is_no_alarm_while_the_learning_time_is_not_over() {
+    let moved = under_load(1_200, 2, |i| (i as f64 / 50.0).min(20.0));
+    assert!(share_above(&scores(&of_a_part(1.0), &moved)) > 0.1, "known for good it is one");
+    assert_eq!(share_above(&scores(&of_a_part(0.25), &moved)), 0.0);
+}
+
+#[test]
+fn a_sudden_fault_where_the_asset_was_learned_is_one_in_either_case() {
+    let mut rows = under_load(600, 3, |_| 0.0);
+    rows.chunks_exact_mut(3).skip(500).for_each(|row| row[2] += 8.0);
+    for model in [of_a_part(1.0), of_a_part(0.25), of_a_part(0.0625)] {
+        let scores = scores(&model, &rows);
+        assert_eq!(share_above(&scores[..500]), 0.0);
+        assert!(share_above(&scores[501..520]) > 0.9, "{:?}", &scores[498..520]);
+    }
+}
+
+#[test]
+fn the_less_was_seen_the_less_a_departure_of_the_same_size_counts() {
+    let moved = under_load(400, 4, |i| i as f64 / 20.0);
+    let raw = |share: f64| -> Vec<f64> {
+        let model = of_a_part(share);
+        scores(&model, &moved).iter().map(|score| score * model.limit()).collect()
+    };
+    let all = [raw(1.0), raw(0.5), raw(0.25), raw(0.0625)];
+    assert!(all.windows(2).all(|pair| pair[0].iter().zip(&pair[1]).all(|(more, less)| less < more)));
+}
+
 #[test]
 fn an_asset_that_is_calmer_than_usual_is_no_alarm() {
     let mut calm = healthy(400, 1);
@@ -222,6 +268,7 @@ fn settings_out_of_range_are_refused_by_name() {
     let rows = healthy(100, 1);
     let refused = |settings: Settings| Model::fit(&rows, COLUMNS, &settings).expect_err("out of range").to_string();
     assert!(refused(Settings { rate: 0.0, ..Settings::default() }).starts_with("rate"));
+    assert!(refused(Settings { seen_share: 0.0, ..Settings::default() }).starts_with("seen_share"));
     assert!(refused(Settings { false_alarm_rate: 0.5, ..Settings::default() }).starts_with("false_alarm_rate"));
     assert!(refused(Settings { resolution: vec![1.0], ..Settings::default() }).starts_with("resolution"));
     assert!(Model::fit(&rows[1..], COLUMNS, &Settings::default()).is_err(), "no whole rows");
