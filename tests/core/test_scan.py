@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from iotpm.cli import main
 from iotpm.config import Config
 from iotpm.replay import open_source
 from iotpm.scan import Series, find_unusual, inspect_series, read_series, scan
+from iotpm.scan.chart import chart
+from iotpm.scan.ingestion import span
+from iotpm.scan.report import caution
 
 START_US = 1_700_000_000_000_000
 SECOND_US = 1_000_000
@@ -56,6 +60,49 @@ def test_two_operating_modes_are_told_apart_from_one() -> None:
     two = np.where(np.arange(2_000) // 250 % 2 == 0, noise(2_000), noise(2_000) + 40)
     assert [round(level) for level in inspect_series(series(two)).modes] == [20, 60]
     assert inspect_series(series(noise(2_000))).modes == ()
+
+
+def test_a_level_that_is_left_for_good_is_no_operating_mode() -> None:
+    moved = np.where(np.arange(2_000) < 1_000, noise(2_000), noise(2_000) + 40)
+    assert inspect_series(series(moved)).modes == ()
+
+
+def test_a_signal_that_leaves_its_beginning_is_said_to() -> None:
+    warming = noise(3_000) + 30 * (1 - np.exp(-np.arange(3_000) / 1_000))
+    found = inspect_series(series(warming))
+    assert found.beginning == (warming[:450].min(), warming[:450].max())
+    assert found.outside == np.mean((warming[450:] < found.beginning[0]) | (warming[450:] > found.beginning[1])) > 0.8
+    assert "lies beyond its beginning" in remarks(series(warming))
+    assert "1 of 2 signals leave" in (caution(scan([series(warming), series(noise(3_000))])) or "")
+    assert caution(scan([series(noise(3_000))])) is None
+    cycles = noise(3_000) + 10 * np.sin(np.arange(3_000) / 30)
+    assert inspect_series(series(cycles)).outside < 0.05
+    assert remarks(series(cycles)) == ""
+
+
+def test_a_counter_is_no_measurement() -> None:
+    assert remarks(series(np.arange(1_000.0))) == "never falls: a counter, not a measurement"
+    assert not inspect_series(series(np.repeat([1.0, 2.0], 500))).counter
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1, "1 s"), (0.1, "0.1 s"), (90, "90 s"), (300, "5 min"), (25_200, "7 h"), (200_000, "2.31 d")],
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_no_line_is_drawn_through_a_gap() -> None:
+    times_s = np.concatenate([np.arange(300), np.arange(1_000, 1_300)])
+    assert chart(series(noise(600), times_s), []).split('class="line"')[1].count("M") == 2
+
+
+@pytest.mark.parametrize("level", [0.0, 3.0, -1e9, 1e-12])
+def test_the_values_at_the_axis_are_round_and_within_the_chart(level: float) -> None:
+    texts = re.findall(r'class="value"[^>]*>([^<]+)<', chart(series(level + noise(500)), []))
+    ticks = [float(text.replace(",", "")) for text in texts]
+    assert 2 <= len(ticks) <= 5
 
 
 @pytest.mark.parametrize(

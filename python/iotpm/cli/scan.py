@@ -85,6 +85,8 @@ def _scan(series: list[Series]) -> list[SeriesReport]:
 
 
 def _print(reports: list[SeriesReport], notes: list[str], html_path: Path, as_json: bool) -> None:
+    from iotpm.scan.report import caution
+
     if as_json:
         for report in reports:
             print_json(report.as_json())
@@ -93,6 +95,8 @@ def _print(reports: list[SeriesReport], notes: list[str], html_path: Path, as_js
         click.echo(f"note: {note}", err=True)
     columns = ("signal", "readings", "interval_s", "unusual", "remarks")
     print_rows([_line(report) for report in reports], columns, as_json=False, empty="no signals")
+    if told := caution(reports):
+        click.echo(f"\nnote: {told}", err=True)
     click.echo(f"\nthe page: {html_path}")
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from .ingestion import GAP_INTERVALS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -52,15 +54,24 @@ def _path(series: Series, x: Callable[[float], float], y: Callable[[float], floa
     left = x(float(series.times_us[0]))
     span = max(int(series.times_us[-1] - series.times_us[0]), 1)
     columns = ((series.times_us - series.times_us[0]) / span * _INNER).astype(np.int64)
-    starts = np.flatnonzero(np.diff(columns, prepend=-1))
+    silent = _behind_gaps(series.times_us)
+    starts = np.flatnonzero((np.diff(columns, prepend=-1) != 0) | silent)
     lows, highs = np.minimum.reduceat(series.values, starts), np.maximum.reduceat(series.values, starts)
-    points = []
-    for column, low, high in zip(columns[starts], lows, highs, strict=True):
+    path: list[str] = []
+    for column, low, high, new in zip(columns[starts], lows, highs, silent[starts], strict=True):
         at = left + float(column)
-        points.append(f"{at:.1f},{y(float(low)):.1f}")
-        if high > low:
-            points.append(f"{at:.1f},{y(float(high)):.1f}")
-    return "M" + "L".join(points)
+        path.append(f"{'M' if new or not path else 'L'}{at:.1f},{y(float(low)):.1f}")
+        # A lone reading between two gaps is a line of no length, which round ends make a dot.
+        path.append(f"L{at:.1f},{y(float(high)):.1f}")
+    return "".join(path)
+
+
+def _behind_gaps(times_us: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where nothing was known before: no line is drawn to there."""
+    intervals_us = np.diff(times_us)
+    if not len(intervals_us):
+        return np.zeros(len(times_us), dtype=np.bool_)
+    return np.concatenate([[False], intervals_us > GAP_INTERVALS * np.median(intervals_us)])
 
 
 def _band(left: float, right: float) -> str:
@@ -78,13 +89,20 @@ def _mark(left: float, top: float, one: Unusual) -> str:
 def _frame(low: float, high: float, first_us: int, last_us: int) -> str:
     bottom = HEIGHT - _BOTTOM
     lines = [f'<path class="axis" d="M{_LEFT},{_TOP}V{bottom}H{WIDTH - _RIGHT}"/>']
-    for share in (0.0, 0.5, 1.0):
-        value, top = high - share * (high - low), _TOP + share * (bottom - _TOP)
-        lines.append(f'<text class="value" x="{_LEFT - 6}" y="{top + 4:.1f}">{value:,.5g}</text>')
+    for value in _ticks(low, high):
+        top = _TOP + (high - value) / (high - low) * (bottom - _TOP)
+        lines.append(f'<text class="value" x="{_LEFT - 6}" y="{top + 4:.1f}">{value:,.6g}</text>')
     anchors = (("start", first_us, _LEFT), ("middle", (first_us + last_us) // 2, _LEFT + _INNER // 2))
     for anchor, time_us, left in (*anchors, ("end", last_us, _LEFT + _INNER)):
         lines.append(f'<text class="time" text-anchor="{anchor}" x="{left}" y="{HEIGHT - 6}">{_moment(time_us)}</text>')
     return "".join(lines)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Two to five round values in between: multiples of 1, 2 or 5 of a power of ten."""
+    unit = 10.0 ** np.floor(np.log10((high - low) / 2))
+    step = max((unit * one for one in (1, 2, 5) if (high - low) / (unit * one) >= 2), default=unit)
+    return [float(n * step) for n in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
 
 
 def _moment(time_us: int) -> str:

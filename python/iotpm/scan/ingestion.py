@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from iotpm.detect import WARM_UP_READINGS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .series import Series
 
+WARM_UP_SHARE: Final = 0.15
+"""Share of the readings that only teach, at most `iotpm.detect.WARM_UP_READINGS`."""
 READINGS_MIN: Final = 200
 """Below this a signal is too short to judge: 15 % of it would not warm a detector up."""
 GAP_INTERVALS: Final = 10
@@ -22,8 +27,13 @@ _DECIMALS_MAX: Final = 9
 _LEVELS_MAX: Final = 64
 _MODE_SHARE_MIN: Final = 0.1
 _BINS: Final = 64
+_STRETCHES: Final = 200
 _DIP_MAX: Final = 0.1
 """Between two modes the histogram falls below this share of the lower one."""
+_RETURNS_MIN: Final = 2
+"""Changes of mode: one that is left for good is a start-up or a drift."""
+OUTSIDE_MAX: Final = 0.25
+"""Share of the later readings beyond what the beginning showed from which on it does not stand for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,12 @@ class Ingestion:
     levels: int
     longest_flat: int
     modes: tuple[float, ...]
+    counter: bool
+    """Never falls and rises at most readings: a number of something, not a measurement."""
+    beginning: tuple[float, float]
+    """Least and greatest value of the readings that only teach, its warm-up."""
+    outside: float
+    """Share of the later readings that lie beyond them."""
     too_short: bool
     remarks: tuple[str, ...] = field(default=())
 
@@ -55,6 +71,9 @@ def inspect_series(series: Series) -> Ingestion:
     interval_s = float(np.median(intervals_s)) if len(intervals_s) else float("nan")
     gaps = intervals_s[intervals_s > GAP_INTERVALS * interval_s]
     values = ordered.values
+    beginning = values[: warm_up_readings(len(values))]
+    low, high = (float(beginning.min()), float(beginning.max())) if len(beginning) else (float("nan"),) * 2
+    later = values[len(beginning) :]
     found = Ingestion(
         readings=len(series),
         unusable=int((~np.isfinite(series.values)).sum()),
@@ -70,9 +89,22 @@ def inspect_series(series: Series) -> Ingestion:
         levels=len(np.unique(values)),
         longest_flat=_longest_run(values),
         modes=_modes(values),
+        counter=_is_counter(values),
+        beginning=(low, high),
+        outside=float(((later < low) | (later > high)).mean()) if len(later) else 0.0,
         too_short=len(values) < READINGS_MIN,
     )
     return _with_remarks(found)
+
+
+def warm_up_readings(readings: int) -> int:
+    """Readings at the beginning of so many that only teach."""
+    return min(WARM_UP_READINGS, int(WARM_UP_SHARE * readings))
+
+
+def _is_counter(values: NDArray[np.float64]) -> bool:
+    steps = np.diff(values)
+    return len(values) >= READINGS_MIN and bool((steps >= 0).all() and (steps > 0).mean() > 0.5)
 
 
 def _jitter(intervals_s: NDArray[np.float64], typical_s: float) -> float:
@@ -110,8 +142,18 @@ def _modes(values: NDArray[np.float64]) -> tuple[float, ...]:
     smooth = np.convolve(counts, [0.25, 0.5, 0.25], "same")
     groups = _groups(smooth > _DIP_MAX * smooth.max())
     large = [(a, b) for a, b in groups if counts[a:b].sum() >= _MODE_SHARE_MIN * len(values)]
+    if len(large) < 2:
+        return ()
+    bounds = [float(edges[(end + begin) // 2]) for (_, end), (begin, _) in pairwise(large)]
+    if np.count_nonzero(np.diff(np.digitize(_steady(values), bounds))) < _RETURNS_MIN:
+        return ()
     centres = (edges[:-1] + edges[1:]) / 2
-    return tuple(float(np.average(centres[a:b], weights=counts[a:b])) for a, b in large) if len(large) > 1 else ()
+    return tuple(float(np.average(centres[a:b], weights=counts[a:b])) for a, b in large)
+
+
+def _steady(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Medians of some hundred stretches, so that noise between two modes is no change of mode."""
+    return np.array([np.median(part) for part in np.array_split(values, min(len(values), _STRETCHES))])
 
 
 def _groups(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -131,14 +173,36 @@ def _remarks(found: Ingestion) -> list[str]:
         (found.unusable > 0, f"{found.unusable:,} readings are no number"),
         (found.duplicates > 0, f"{found.duplicates:,} readings repeat a time: a node keeps the first"),
         (found.out_of_order > 0, f"{found.out_of_order:,} readings are older than the one before: set `lateness_s`"),
-        (found.gaps > 0, f"{found.gaps:,} gaps, the longest {found.longest_gap_s:,.0f} s"),
+        (found.gaps > 0, f"{counted(found.gaps, 'gap')}, the longest {span(found.longest_gap_s)}"),
         (found.jitter > 0.01, f"intervals vary by {found.jitter:.0%}: no spectral features"),
         (found.levels < 2, "constant"),
         (not many_levels and not found.too_short, f"quantised: {found.levels} different values"),
         (found.levels > 1 and found.longest_flat >= FLAT_READINGS, f"{found.longest_flat:,} equal readings in a row"),
+        (found.counter, "never falls: a counter, not a measurement"),
+        (not found.counter and found.outside > OUTSIDE_MAX, _left_its_beginning(found)),
         (len(found.modes) > 1, f"{len(found.modes)} operating modes: about {_listed(found.modes)}"),
     ]
     return [text for holds, text in checks if holds]
+
+
+def _left_its_beginning(found: Ingestion) -> str:
+    low, high = found.beginning
+    return (
+        f"{found.outside:.0%} lies beyond its beginning's {low:.4g} to {high:.4g}: start-up, drift or other operation"
+    )
+
+
+def counted(number: int, what: str) -> str:
+    """`1 gap`, `2 gaps`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def span(seconds: float) -> str:
+    """A duration for people: `40 s`, `12 min`, `7 h`, `3 d`."""
+    for unit, size in (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.4g} s"
 
 
 def _listed(values: tuple[float, ...]) -> str:

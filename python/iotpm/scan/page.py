@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from iotpm.replay.times import rfc3339
 
 from .chart import chart
+from .ingestion import counted, span
+from .report import caution
 from .start import starting_configuration
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding
 h1{font-size:1.5em}h2{font-size:1.1em;margin:2em 0 .2em;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%}
 td,th{padding:.15em .6em;text-align:left;border-bottom:1px solid #e3e8ee;font-variant-numeric:tabular-nums}
-svg{width:100%;height:auto;display:block}.line{fill:none;stroke:#1f6feb;stroke-width:1}.axis{fill:none;stroke:#9aa7b4}
+svg{width:100%;height:auto;display:block}.line{fill:none;stroke:#1f6feb;stroke-width:1;stroke-linecap:round}.axis{fill:none;stroke:#9aa7b4}
 .band{fill:#ffb4a9;opacity:.55}.peak{fill:#d1242f}text{font-size:11px;fill:#57636f}.value{text-anchor:end}
 .remark{color:#8a5300}.quiet{color:#57636f}pre{background:#f4f6f8;padding:1em;overflow-x:auto}
 @media(prefers-color-scheme:dark){body{background:#11161c;color:#dfe6ee}td,th{border-color:#2c3642}
@@ -57,19 +59,23 @@ def _summary(reports: Sequence[SeriesReport]) -> str:
     readings = sum(report.ingestion.readings for report in reports)
     stretches = sum(len(report.unusual) for report in reports)
     short = sum(report.ingestion.too_short for report in reports)
-    text = f"{readings:,} readings of {len(reports)} signals; {stretches} unusual stretches"
-    return f"<p>{text}{f'; {short} signals are too short to judge' if short else ''}.</p>"
+    unusual = "1 unusual stretch" if stretches == 1 else f"{stretches:,} unusual stretches"
+    text = f"{counted(readings, 'reading')} of {counted(len(reports), 'signal')}; {unusual}"
+    text += f"; {counted(short, 'signal')} too short to judge" if short else ""
+    told = caution(reports)
+    remark = f'<p class="remark">{escape(told)}</p>' if told else ""
+    return f"<p>{text}.</p>{remark}"
 
 
 def _overview(reports: Sequence[SeriesReport]) -> str:
     rows = "".join(_overview_row(index, report) for index, report in enumerate(reports))
-    heads = "".join(f"<th>{name}</th>" for name in ("signal", "readings", "interval", "from", "to", "unusual"))
+    heads = "".join(f"<th>{name}</th>" for name in ("signal", "readings", "interval", "least", "greatest", "unusual"))
     return f"<table><tr>{heads}</tr>{rows}</table>"
 
 
 def _overview_row(index: int, report: SeriesReport) -> str:
     found = report.ingestion
-    cells = (f"{found.readings:,}", f"{found.interval_s:.4g} s", f"{found.least:.5g}", f"{found.greatest:.5g}")
+    cells = (f"{found.readings:,}", span(found.interval_s), f"{found.least:.5g}", f"{found.greatest:.5g}")
     unusual = "too short" if found.too_short else str(len(report.unusual))
     link = f'<a href="#s{index}">{escape(report.series.name)}</a>'
     return f"<tr><td>{link}</td>{''.join(f'<td>{cell}</td>' for cell in (*cells, unusual))}</tr>"

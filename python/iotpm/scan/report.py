@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotpm.replay.times import rfc3339
 
-from .ingestion import Ingestion, inspect_series
+from .ingestion import OUTSIDE_MAX, Ingestion, inspect_series
 from .series import Series
 from .unusual import Unusual, find_unusual
 
@@ -34,6 +34,18 @@ class SeriesReport:
             "modes": list(found.modes),
             "unusual": [_unusual(one) for one in self.unusual],
         }
+
+
+def caution(reports: Sequence[SeriesReport]) -> str | None:
+    """What to say of all signals where the beginning of the data does not stand for the rest; None where it does."""
+    moved = sum(report.ingestion.outside > OUTSIDE_MAX and not report.ingestion.counter for report in reports)
+    if not moved:
+        return None
+    who = "The signal leaves" if len(reports) == 1 else f"{moved} of {len(reports)} signals leave"
+    return (
+        f"{who} what the beginning showed: a start-up, a drift or other operating modes. What is marked there is new, "
+        "not for that wrong; learn from a longer time, or from one that is steady."
+    )
 
 
 def _plain(value: Any) -> Any:

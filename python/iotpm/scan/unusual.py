@@ -9,15 +9,13 @@ import numpy as np
 
 from iotpm import detect
 
-from .ingestion import READINGS_MIN
+from .ingestion import READINGS_MIN, warm_up_readings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .series import Series
 
-WARM_UP_SHARE: Final = 0.15
-"""Share of the readings that only teach, at most `iotpm.detect.WARM_UP_READINGS`."""
 JOINED_READINGS: Final = 50
 """Alarms closer than this belong to one stretch."""
 
@@ -49,7 +47,7 @@ def find_unusual(ordered: Series) -> list[Unusual]:
     """
     if len(ordered) < READINGS_MIN:
         return []
-    warm_up = min(detect.WARM_UP_READINGS, int(WARM_UP_SHARE * len(ordered)))
+    warm_up = warm_up_readings(len(ordered))
     parts = detect.score_parts(ordered.values, ordered.times_us, warm_up)
     scores = np.max(list(parts.values()), axis=0)
     alarms = np.flatnonzero(detect.record_filter(scores) >= 1.0)
