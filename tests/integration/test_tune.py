@@ -101,6 +101,48 @@ def test_what_no_boundary_changes_is_named(healthy: Path) -> None:
     assert any("by limits" in warning for warning in proposal.warnings)
 
 
+LEARNING_S = 1_800.0
+PUMP_ROWS = 7_300
+"""A second each: the model is there within 1,890 s, and what is raised counts from an hour on."""
+TOGETHER = Config(templates=(Template(asset_learning_s=LEARNING_S),))
+SINGLY = Config(templates=(Template(asset_learning_s=LEARNING_S, detectors=["basic"]),))
+
+
+def pumps(directory: Path, lost: float) -> Path:
+    """Two assets whose signals follow a load that moves in steps; at the end `flow` loses a part of it six times."""
+    directory.mkdir()
+    for asset in range(2):
+        rng, second = np.random.default_rng(asset), np.arange(PUMP_ROWS)
+        steps = 50.0 + 8.0 * (np.arange(PUMP_ROWS // 400 + 2) * 7 % 5)
+        at, moved = second // 400, np.minimum(second % 400 / 20.0, 1.0)
+        load = steps[at] + moved * (steps[at + 1] - steps[at]) + 5.0 * np.sin(second / 40.0)
+        load += rng.normal(0, 0.3, PUMP_ROWS)
+        leaks = (second >= 5_500) & (second % 300 < 60)
+        signals = np.stack([load, 2.0 * load + 10.0, 0.5 * load - lost * leaks], axis=1)
+        values = signals + rng.normal(0, [0.06, 0.12, 0.03], (PUMP_ROWS, 3))
+        rows = [f"{1_600_000_000 + i},{a:.3f},{b:.3f},{c:.3f}" for i, (a, b, c) in enumerate(values.tolist())]
+        (directory / f"pump-{asset}.csv").write_text("\n".join(["time,load,current,flow", *rows, ""]))
+    return directory
+
+
+def test_where_a_model_speaks_for_its_signals_their_boundaries_stay(tmp_path: Path) -> None:
+    history = pumps(tmp_path / "healthy", lost=0.0)
+    (alone,), (together,) = (tuned(history, 40.0, config).proposals for config in (SINGLY, TOGETHER))
+    assert alone.tried[0].alarms > 0, "each step of the load is one to signals that do not know of each other"
+    assert together.tried[0].alarms == 0
+    assert (together.chosen.option, together.within) == (Option(1.0), True)
+
+
+def test_alarms_of_a_model_count_and_are_named_where_no_boundary_changes_them(tmp_path: Path) -> None:
+    (proposal,) = tuned(pumps(tmp_path / "leaking", lost=4.0), 1.0, TOGETHER).proposals
+    assert all(set(tried.by_detector) == {"asset_model"} for tried in proposal.tried if not tried.option.persistent)
+    counts = {tried.alarms for tried in proposal.tried if not tried.option.persistent}
+    assert len(counts) == 1, "no factor changes what a model raises"
+    assert counts.pop() >= 2
+    assert not proposal.within
+    assert any("by asset_model" in warning for warning in proposal.warnings)
+
+
 @pytest.mark.parametrize(("budget", "words"), [(0.0, "must be above 0"), (float("nan"), "must be above 0")])
 def test_a_budget_must_be_positive(healthy: Path, budget: float, words: str) -> None:
     with pytest.raises(InputError, match=words):
