@@ -44,7 +44,7 @@ def caution(reports: Sequence[SeriesReport]) -> str | None:
     who = "The signal leaves" if len(reports) == 1 else f"{moved} of {len(reports)} signals leave"
     return (
         f"{who} what the beginning showed: a start-up, a drift or other operating modes. What is marked there is new, "
-        "not for that wrong; learn from a longer time, or from one that is steady."
+        "not necessarily wrong; learn from a longer time, or from one that is steady."
     )
 
 
