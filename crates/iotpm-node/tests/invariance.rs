@@ -8,7 +8,7 @@ use iotpm_codec::{
     Limits,
     waveform::{self, Frame, Samples},
 };
-use iotpm_node::{CapturedState, Chunk, Pipeline, PipelineOptions, RawMessage};
+use iotpm_node::{CapturedState, Chunk, Pipeline, PipelineOptions, RawMessage, SnapshotSpan};
 use proptest::{prelude::*, sample::Index, strategy::ValueTree};
 
 const START_US: i64 = 1_700_000_000_000_000;
@@ -288,30 +288,37 @@ proptest! {
         let messages = messages(&steps);
         let taken = snapshot_at.index(messages.len() + 1);
         let stored = taken + stored_at.index(messages.len() + 1 - taken);
-        let mut uninterrupted = pipeline(1);
-        let chunks = [
-            uninterrupted.run(&messages[..stored]).unwrap(),
-            uninterrupted.run(&messages[stored..]).unwrap(),
-        ];
-        let stored_seq = chunks[0].last_seq;
-
         let mut before = pipeline(shards.0);
         run(&mut before, &messages[..taken], &cuts);
-        let snapshot = before.snapshot().unwrap().encode().unwrap();
-        let next_outbox_seq = Some(1 + chunks[0].outbox.len() as u64);
-        let options =
-            PipelineOptions { discard_through: Some(stored_seq), next_outbox_seq, ..options(shards.1) };
-        let mut restarted = Pipeline::new(options, Some(&snapshot)).unwrap();
-        let got = all_rows(&run(&mut restarted, &messages[taken..], &cuts));
-
-        let mut wanted = all_rows(&chunks).after(stored_seq, &chunks);
-        wanted.sources = all_rows(&chunks[1..]).sources;
-        prop_assert_eq!(got, wanted);
-        prop_assert_eq!(restarted.counters(), uninterrupted.counters());
-        prop_assert_eq!(
-            restarted.snapshot().unwrap().encode().unwrap(), uninterrupted.snapshot().unwrap().encode().unwrap()
-        );
+        goes_on_from(&before.snapshot().unwrap(), &messages, stored, shards.1, &cuts)?;
     }
+}
+
+/// A pipeline that begins with a state, for a store that has the rows of the first `stored` messages, makes the rows and
+/// comes to the state of one that never stopped.
+fn goes_on_from(
+    state: &CapturedState,
+    messages: &[RawMessage],
+    stored: usize,
+    shards: usize,
+    cuts: &[Index],
+) -> Result<(), TestCaseError> {
+    let mut uninterrupted = pipeline(1);
+    let chunks = [uninterrupted.run(&messages[..stored]).unwrap(), uninterrupted.run(&messages[stored..]).unwrap()];
+    let stored_seq = chunks[0].last_seq;
+    let next_outbox_seq = Some(1 + chunks[0].outbox.len() as u64);
+    let options = PipelineOptions { discard_through: Some(stored_seq), next_outbox_seq, ..options(shards) };
+    let mut restarted = Pipeline::new(options, Some(&state.encode().unwrap())).unwrap();
+    let again = messages.partition_point(|message| message.sequence <= state.span().sequence);
+    let got = all_rows(&run(&mut restarted, &messages[again..], cuts));
+
+    let mut wanted = all_rows(&chunks).after(stored_seq, &chunks);
+    wanted.sources = all_rows(&chunks[1..]).sources;
+    prop_assert_eq!(got, wanted);
+    prop_assert_eq!(restarted.counters(), uninterrupted.counters());
+    let states = [restarted, uninterrupted].map(|pipeline| pipeline.snapshot().unwrap().encode().unwrap());
+    prop_assert_eq!(&states[0], &states[1]);
+    Ok(())
 }
 
 /// Runs messages and captures the state from the beginning of the `begin`th chunk on, `signals` after each chunk.
@@ -365,25 +372,9 @@ proptest! {
         prop_assume!(captured.is_some());
         let (state, ran) = captured.unwrap();
         let stored = ran + stored_at.index(messages.len() + 1 - ran);
-        let mut uninterrupted = pipeline(1);
-        let chunks =
-            [uninterrupted.run(&messages[..stored]).unwrap(), uninterrupted.run(&messages[stored..]).unwrap()];
-        let stored_seq = chunks[0].last_seq;
-        prop_assert!(state.span().sequence <= state.span().through && state.span().through <= stored_seq);
-
-        let next_outbox_seq = Some(1 + chunks[0].outbox.len() as u64);
-        let options = PipelineOptions { discard_through: Some(stored_seq), next_outbox_seq, ..options(shards.1) };
-        let mut restarted = Pipeline::new(options, Some(&state.encode().unwrap())).unwrap();
-        let again = messages.partition_point(|message| message.sequence <= state.span().sequence);
-        let got = all_rows(&run(&mut restarted, &messages[again..], &again_cuts));
-
-        let mut wanted = all_rows(&chunks).after(stored_seq, &chunks);
-        wanted.sources = all_rows(&chunks[1..]).sources;
-        prop_assert_eq!(got, wanted);
-        prop_assert_eq!(restarted.counters(), uninterrupted.counters());
-        prop_assert_eq!(
-            restarted.snapshot().unwrap().encode().unwrap(), uninterrupted.snapshot().unwrap().encode().unwrap()
-        );
+        let SnapshotSpan { sequence, through } = state.span();
+        prop_assert!(sequence <= through && messages[..stored].last().is_none_or(|last| through <= last.sequence));
+        goes_on_from(&state, &messages, stored, shards.1, &again_cuts)?;
     }
 }
 
