@@ -69,6 +69,10 @@ impl EmaBaseline {
 
     #[inline]
     fn learn(&mut self, sample: &Sample, weights: &EmaWeights) {
+        if self.readings == 0 {
+            // From 0 the first departure would be the level itself, and widen the boundary for as long as it is remembered.
+            (self.fast, self.slow) = (sample.value, sample.value);
+        }
         self.readings += 1;
         let readings = self.readings as f64;
         let least = if readings < weights.settled { 1.0 / readings } else { 0.0 };
@@ -120,6 +124,15 @@ mod tests {
     #[test]
     fn a_steady_swing_never_alarms() {
         assert!(scores((0..5000).map(swing)).iter().all(|s| *s < 0.7));
+    }
+
+    #[test]
+    fn the_level_of_a_signal_changes_no_score_however_few_readings_it_has() {
+        let stepped = |i: i32| swing(i) + if i < 700 { 0.0 } else { 15.0 };
+        let low = scores((0..720).map(stepped));
+        let high = scores((0..720).map(|i| stepped(i) + 1024.0));
+        assert!(low[700..].iter().any(|score| *score > 2.0));
+        assert!(low.iter().zip(&high).all(|(low, high)| (low - high).abs() <= 1e-6 * low.max(1.0)));
     }
 
     #[test]
