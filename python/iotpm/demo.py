@@ -191,6 +191,7 @@ class Demo:
             "published": self.progress["readings"],
             "lost": self.progress["readings"] - accounted,
             **score.to_dict(),
+            "preroll_anomalies": sum(alarm.time_us < self.run.live_us(self.plant) for alarm in alarms),
             "latency_ms": latency,
             "readings_per_s": round(max(self.state.rate_history, default=0)),
             "database": str(database.path.absolute()),

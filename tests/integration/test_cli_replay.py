@@ -62,6 +62,12 @@ def test_both_ways_give_the_same_account(pump: Path) -> None:
     assert (stream["data_dir"], engine["data_dir"]) == ("iotpm-data/replay-pump", None)
 
 
+def test_a_time_that_no_row_has_gives_an_empty_account_either_way(pump: Path) -> None:
+    for way in ("stream", "engine"):
+        told = account(pump, "--via", way, "--from", "2030-01-01T00:00:00Z")
+        assert (told["stored"], told["anomalies"], told["worst"]) == (0, 0, [])
+
+
 def test_the_account_is_what_the_store_holds(pump: Path) -> None:
     told = account(pump)
     with connect(told["data_dir"]) as store:

@@ -21,10 +21,18 @@ PREROLL_S = 5400.0
 @click.command()
 @click.option("--seconds", default=40.0, show_default=True, help="Length of the live part on the wall clock.")
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same plant, faults and anomalies.")
-@click.option("--assets", default=1000, show_default=True, help="Machines, of 10 signals each.")
+@click.option(
+    "--assets", type=click.IntRange(min=1), default=1000, show_default=True, help="Machines, of 10 signals each."
+)
 @click.option("--rate-hz", default=0.1, show_default=True, help="Readings a second of each signal, in plant time.")
 @click.option("--time-scale", default=80.0, show_default=True, help="Plant seconds in a second of the wall clock.")
-@click.option("--faults", default=0.25, show_default=True, help="Faults an asset suffers in an hour of plant time.")
+@click.option(
+    "--faults",
+    type=click.FloatRange(min=0.0),
+    default=0.25,
+    show_default=True,
+    help="Faults an asset suffers in an hour of plant time.",
+)
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -92,6 +100,7 @@ def _tell(account: dict[str, Any], score: Score) -> None:
     )
     for what, count in list(account["false_by_kind"].items())[:5]:
         click.echo(f"  falsely raised: {count:>4} {what}")
+    click.echo(f"not counted: {account['preroll_anomalies']} anomalies of the pre-roll, in which every detector is new")
     text = inspect.cleandoc(rule.__doc__ or "").split("\n\n", 1)[1]
     click.echo("\nhit rule:\n" + textwrap.indent(text, "  "))
     click.echo(f"\ndatabase: {account['database']}")

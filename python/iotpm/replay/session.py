@@ -279,7 +279,7 @@ def embedded(
             outcome.dead_letters += len(output.dead_letters)
             _append(tables, output.anomalies)
             report("run", read)
-        outcome.anomalies = _latest(tables)
+        outcome.anomalies = _latest(tables) if read else []
         tables.register("signal_stats", engine.signal_stats())
         outcome.signals = rows_of(tables, "SELECT * FROM signal_stats")
     outcome.duplicates = sum(row["duplicates"] for row in outcome.signals)
