@@ -374,12 +374,14 @@ class Lease:
         self.revision, self.renewed = revision, asked
 
     async def release(self) -> None:
-        """Give the lease back, unless someone else has it by now."""
+        """Give the lease back, also when the answer to a renewal was lost, unless someone else has it by now."""
         self.renewed = float("-inf")
-        try:
-            await self.kv.delete(self.key, last=self.revision)
-        except BadRequestError:
-            log.warning("lease_already_taken", partition=self.key)
+        with suppress(BadRequestError, NotFoundError):
+            held = await self.kv.get(self.key)
+            if Identity.parse(held.value or b"") == self.holder:
+                await self.kv.delete(self.key, last=held.revision)
+                return
+        log.warning("lease_already_taken", partition=self.key)
 
 
 async def _bucket(js: JetStreamContext) -> KeyValue:

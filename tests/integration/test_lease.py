@@ -1,7 +1,8 @@
-"""A lease that changes hands at the worst moment."""
+"""A lease that changes hands, or is given back, at the worst moment."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from iotpm import subjects
 from iotpm.broker import Broker
 from iotpm.config import Nats
 from iotpm.errors import LeaseLost
+from iotpm.node.control import ControlPlane
+from iotpm.node.lease import LeaseKeeper
 from iotpm.streams import Lease, connect
 
 
@@ -59,3 +62,26 @@ async def test_a_renewal_that_a_dead_holder_left_on_its_way_changes_nothing(
 
     monkeypatch.setattr(KeyValue, "get", overtaken)
     assert (await Lease.acquire(js, "0", ttl_s=2)).valid
+
+
+async def test_a_lease_whose_renewal_was_never_answered_is_given_back(js: Any) -> None:
+    lease = await Lease.acquire(js, "0", ttl_s=60)
+    unanswered = lease.revision
+    await lease.renew()
+    lease.revision = unanswered
+    await lease.release()
+    assert (await Lease.acquire(js, "0", ttl_s=60)).valid
+
+
+def test_a_lease_given_back_among_renewals_stays_given_back(tmp_path: Path) -> None:
+    """Renewals are under way when the node ends, and more are due: none keeps the partition from a successor."""
+    with Broker(tmp_path / "broker") as broker:
+        control = ControlPlane(Nats(), broker.url)
+        keeper = LeaseKeeper(control, "0", ttl_s=60)
+
+        async def end_of_a_node() -> None:
+            await asyncio.gather(keeper.renew(), keeper.give_back(), keeper.renew())
+
+        control.run(end_of_a_node())
+        assert LeaseKeeper(control, "0", ttl_s=60).valid
+        control.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,7 +19,7 @@ RELEASE_S = 1.0
 
 
 class LeaseKeeper:
-    """Holds the lease through the control plane; all requests come from its one thread, one after the other."""
+    """Holds the lease through the control plane; its requests take turns, so each knows the last one's revision."""
 
     def __init__(self, control: ControlPlane, partition: str, ttl_s: int) -> None:
         """Take the lease.
@@ -28,6 +29,8 @@ class LeaseKeeper:
         """
         self._control = control
         self._lost_to: LeaseHeld | None = None
+        self._turn = asyncio.Lock()
+        self._released = False
         self._lease = control.run(streams.Lease.acquire(control.js, partition, ttl_s=ttl_s))
 
     @property
@@ -52,13 +55,14 @@ class LeaseKeeper:
 
     async def renew(self) -> None:
         """Extend the lease, or take it again; called every third of its life."""
-        if self._lost_to is not None or not self._control.client.is_connected:
-            return
-        try:
-            await self._lease.renew()
-        except LeaseLost as error:
-            log.warning("lease_lost", reason=str(error))
-            await self._regain()
+        async with self._turn:
+            if self._released or self._lost_to is not None or not self._control.client.is_connected:
+                return
+            try:
+                await self._lease.renew()
+            except LeaseLost as error:
+                log.warning("lease_lost", reason=str(error))
+                await self._regain()
 
     async def _regain(self) -> None:
         try:
@@ -73,6 +77,12 @@ class LeaseKeeper:
         if not self._control.client.is_connected:
             return
         try:
-            self._control.run(self._lease.release(), RELEASE_S)
+            self._control.run(self.give_back(), RELEASE_S)
         except IotpmError as error:
             log.warning("lease_not_released", error=str(error))
+
+    async def give_back(self) -> None:
+        """Release it after a renewal that is under way, and before none: one sent later would take it again."""
+        async with self._turn:
+            self._released = True
+            await self._lease.release()
