@@ -210,11 +210,14 @@ class StoredFiles(Source):
         return False
 
     def status(self) -> dict[str, Any]:
-        """What the files know."""
+        """What the files know; `unclean_end` names the process that did not end as it should."""
+        from iotpm.node.nodefile import NodeFile
         from iotpm.store.seeds import recorded
 
         stored = self._answers.stored()
         where = {"running": False, "version": version("iotpm"), "data_dir": str(self._data_dir.absolute())}
+        killed = NodeFile.of_killed_node(self._data_dir)
+        where["unclean_end"] = None if killed is None else str(killed.identity)
         position = {key: stored[key] for key in ("partition", "stream", "epoch", "committed_sequence")}
         with self._database.cursor() as cursor:
             seed = recorded(cursor, stored["epoch"])

@@ -49,7 +49,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_dead(self) -> bool:
         """Whether it is certain that the process no longer runs: False from another host, boot or namespace."""
-        return self.world == _world() and _started(self.pid) != self.started
+        return self.is_of_this_world() and _started(self.pid) != self.started
+
+    def is_of_this_world(self) -> bool:
+        """Whether it ran under this boot and namespace, so that its number means something here."""
+        return self.world == _world()
 
     def end(self, timeout_s: float) -> None:
         """End the process: SIGTERM, then SIGKILL after `timeout_s`; nothing happens if it is dead already."""

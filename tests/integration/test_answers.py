@@ -175,6 +175,25 @@ def test_live_counters_take_the_place_of_stored_ones(store: tuple[Database, Writ
     assert [row["late"] for row in stored] == [None, None], "no snapshot was taken yet"
 
 
+def test_figures_of_a_store_are_brought_up_to_its_rows(store: tuple[Database, Writer]) -> None:
+    """As a kill leaves them: written with the first of two snapshots, rows stored behind."""
+    database, writer = store
+    stats = pl.DataFrame({
+        "id": [0, 1], "name": ["plant/pump/s0", "plant/pump/s1"], "last_seen": [T0 + MESSAGES * 1_000_000] * 2,
+        "rate_hz": [1.0, 2.0], "readings": [500, 600], "late": [0, 1], "duplicates": [0, 0], "bad": [0, 0],
+        "windows": [1, 1], "anomalies": [10, 0], "maturity": ["cold", "mature"], "idle": [False, True],
+    }).with_columns(pl.col("last_seen").cast(pl.Datetime("us")))  # fmt: skip
+    writer.replace_signal_stats(ArrowTable(stats))
+    clean = Answers(database).stored()
+    assert clean["figures_us"] == clean["last_reading_us"] == T0 + MESSAGES * 1_000_000
+    writer.commit(FakeChunk(70, {"readings": [reading(seq, 1) for seq in range(61, 71)]}))
+    (rows,) = pages(Answers(database), "signals")
+    assert [(row["readings"], row["last_seen"], row["windows"]) for row in rows] == [
+        (500, T0 + 60_000_000, 1), (610, T0 + 70_000_000, 1)]  # fmt: skip
+    killed = Answers(database).stored()
+    assert killed["last_reading_us"] - killed["figures_us"] == 10_000_000
+
+
 def test_counts_include_the_lake(store: tuple[Database, Writer]) -> None:
     stored = Answers(store[0]).stored()
     assert stored["lake_files"] == 2

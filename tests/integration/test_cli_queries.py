@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -434,5 +435,30 @@ def test_files_of_a_node_that_was_killed_answer(tmp_path: Path) -> None:
     assert NodeFile.path(config.data_dir).exists()
     (status,) = lines(ask("status", "--json", "--data-dir", config.data_dir))
     assert not status["running"]
+    assert status["unclean_end"] == str(found.identity)
     assert status["stored"]["rows"]["readings"] == sum(map(len, expected.values()))
     assert lines(ask("anomalies", "--json", "--limit", "0", "--data-dir", config.data_dir)) == before
+    says_that_it_was_killed(config.data_dir, found.pid, before)
+
+
+def says_that_it_was_killed(data_dir: Path, pid: int, anomalies: list[dict[str, Any]]) -> None:
+    """No snapshot came before the end: what rows tell is counted, and the rest is said not to be known."""
+    told = ask("status", "--data-dir", data_dir).stdout
+    assert f"not cleanly: process {pid} on" in told
+    assert "not there yet: the node ended before it wrote them" in told
+    asked = ask("signals", "--json", "--data-dir", data_dir)
+    rows = lines(asked)
+    assert [row["readings"] for row in rows] == [ROWS] * 6
+    assert {row["last_seen"] for row in rows} == {"2020-09-13T12:41:39+00:00"}
+    begun = Counter(row["name"] for row in anomalies)
+    assert {row["name"]: row["anomalies"] for row in rows} == {row["name"]: begun[row["name"]] for row in rows}
+    assert all(row["maturity"] is None for row in rows)
+    assert "did not end cleanly" in asked.stderr
+
+
+def test_a_clean_end_leaves_nothing_to_say(trial: Trial) -> None:
+    assert trial.stopped.status["unclean_end"] is None
+    told = ask("status", "--data-dir", trial.data_dir).stdout
+    assert "figures" not in told
+    assert "cleanly" not in told
+    assert ask("signals", "--data-dir", trial.data_dir).stderr == ""

@@ -10,6 +10,7 @@ import click
 
 from iotpm.cli.options import data_dir_option, moment, size
 from iotpm.cli.output import errors_end_the_command, json_option, print_json, show
+from iotpm.durations import duration
 
 
 @click.command()
@@ -33,7 +34,7 @@ def command(data_dir: Path, as_json: bool) -> None:
 
 def _lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     stored = status["stored"]
-    yield "node", f"running, process {status['pid']}, version {status['version']}" if status["running"] else "stopped"
+    yield "node", _node(status)
     if status["running"]:
         yield from _running(status)
     yield "data", status["data_dir"]
@@ -43,7 +44,28 @@ def _lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "seed", _seed(seed)
     if (last := stored["last_reading_us"]) is not None:
         yield "last", f"{show(moment(last))} UTC is the newest reading's time"
+    if (old := old_figures(status)) is not None:
+        yield "figures", f"those of the signals are {old}"
     yield "disk", _disk(stored, status.get("disk", {}))
+
+
+def _node(status: dict[str, Any]) -> str:
+    if status["running"]:
+        return f"running, process {status['pid']}, version {status['version']}"
+    if status["unclean_end"] is None:
+        return "stopped"
+    return f"stopped, but not cleanly: {status['unclean_end']} was killed or crashed; a start goes on from the stream"
+
+
+def old_figures(status: dict[str, Any]) -> str | None:
+    """Of which time the figures are that no stored row tells; None if they are as new as the newest reading."""
+    stored = status["stored"]
+    figures, last = stored["figures_us"], stored["last_reading_us"]
+    if last is None or last == figures:
+        return None
+    if figures is None:
+        return "not there yet: the node ended before it wrote them"
+    return f"of {show(moment(figures))} UTC, {duration((last - figures) / 1e6)} before the newest reading"
 
 
 def _running(status: dict[str, Any]) -> Iterator[tuple[str, str]]:

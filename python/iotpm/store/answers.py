@@ -20,6 +20,7 @@ import msgspec
 
 from iotpm.errors import InputError, StoreError
 from iotpm.store.database import named
+from iotpm.store.figures import caught_up
 from iotpm.store.lake import files
 from iotpm.store.query import EXPORTS, Filter, relation, select
 from iotpm.store.tables import literal
@@ -79,7 +80,8 @@ class Answers:
         database: the owner's, or `Database.read_only`.
         max_rows: rows of a page, at most.
         max_bytes: bytes of a page, at most; a row that is larger is an error.
-        live_signals: a running node's `signal_stats()`; None takes the table of the last snapshot or drain.
+        live_signals: a running node's `signal_stats()`; None takes the table of the last snapshot or drain, and counts
+            what was stored since.
     """
 
     def __init__(
@@ -118,8 +120,7 @@ class Answers:
     def stored(self) -> dict[str, Any]:
         """Counts, position, times and bytes: what a person asks of a store first."""
         with self._read() as cursor:
-            last_reading_us = _one(cursor, f"SELECT epoch_us(max(last_seen)) FROM {self._stats(cursor)}")
-            facts = _facts(cursor) | {"last_reading_us": last_reading_us}
+            facts = _facts(cursor) | self._times(cursor)
             facts |= {"rows": _counts(cursor), "lake_files": len(files(cursor))}
         return facts | {"bytes": _bytes(self._database.data_dir)}
 
@@ -176,9 +177,17 @@ class Answers:
             raise StoreError(f"a single row is larger than {self._max_bytes} bytes, the most in a message")
         return self._encoded(columns, rows[: len(rows) // 2], cut, full=True)
 
+    def _times(self, cursor: Cursor) -> dict[str, int | None]:
+        """The newest reading's time, and up to which one the signals' figures are."""
+        stats, newest = self._stats(cursor), "SELECT epoch_us(max(last_seen)) FROM"
+        last_us = _one(cursor, f"{newest} {stats}")
+        live = self._live_signals is not None
+        figures_us = last_us if live else _one(cursor, f"{newest} signal_stats")
+        return {"last_reading_us": last_us, "figures_us": figures_us}
+
     def _stats(self, cursor: Cursor) -> str:
         if self._live_signals is None:
-            return "signal_stats"
+            return caught_up(cursor, self._database.data_dir)
         cursor.register("live_signal_stats", self._live_signals())
         return "live_signal_stats"
 

@@ -54,6 +54,21 @@ class DirectoryLock:
         self.release()
 
 
+def is_free(data_dir: Path) -> bool:
+    """Whether no process of this kernel owns a data directory; False where there is no lock to ask."""
+    try:
+        descriptor = os.open(data_dir / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def held(data_dir: Path) -> StoreHeld:
     """The error that names the holder of a data directory."""
     try:
