@@ -15,6 +15,7 @@ import asyncio
 import json
 import tempfile
 from abc import ABC, abstractmethod
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -117,6 +118,14 @@ class Source(ABC):
         """The latest revision of each anomaly, last changed first (also `since_us`, `until_us`)."""
         return self._rows("anomalies", filters)
 
+    def dead_letters(self, **filters: Any) -> Iterator[Row]:
+        """What was refused, the newest first (filters `since_us`, `until_us`, `reason`).
+
+        `payload` has the first 4,096 of `payload_bytes` bytes; an export has them all.
+        """
+        for row in self._rows("dead_letters", {**filters, "newest_first": True}):
+            yield {**row, "payload": None if row["payload"] is None else b64decode(row["payload"])}
+
     def newest(self, limit: int, **filters: Any) -> tuple[list[Row], int]:
         """As `anomalies`, one page of at most `limit` rows, and the sequence behind which `revisions` goes on."""
         page = self.ask("anomalies", {**filters, "limit": limit or _ALL})
@@ -138,10 +147,10 @@ class Source(ABC):
         What is there when the export begins is exported. The file appears when it is whole.
 
         Args:
-            kind: `readings`, `windows`, `vibration`, `waveforms` or `anomalies`.
+            kind: `readings`, `windows`, `vibration`, `waveforms`, `anomalies` or `dead_letters`.
             path: target.
             progress: called after every page.
-            **filters: `signal`, `asset`, `since_us`, `until_us`.
+            **filters: `signal`, `asset` (not of dead letters), `since_us`, `until_us`.
 
         Raises:
             StoreError: unknown kind or ending, or the file cannot be written.

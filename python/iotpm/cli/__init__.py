@@ -16,7 +16,8 @@ COMMANDS = {
     "anomalies": "List anomalies, or follow them as they are raised.",
     "explain": "Tell why an anomaly was raised, on the terminal and as a page.",
     "feedback": "Label anomalies true, false or maintenance; take a label back; list them.",
-    "export": "Write readings, windows or anomalies to Parquet or CSV.",
+    "dead-letters": "List what was refused, and why.",
+    "export": "Write readings, windows, anomalies or what was refused to Parquet or CSV.",
     "config": "Write a commented example configuration, or check one.",
     "backtest": "Run history through the engine: what would a configuration have raised, what would it change?",
     "tune": "Propose settings that keep an alarm budget, from history in which nothing was wrong.",
@@ -39,7 +40,7 @@ class LazyGroup(click.Group):
         """Import `iotpm.cli.<name>` and return its `command`."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"iotpm.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"iotpm.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

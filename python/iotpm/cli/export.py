@@ -12,7 +12,9 @@ from iotpm.cli.output import errors_end_the_command, json_option, print_json, sh
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(("readings", "windows", "vibration", "waveforms", "anomalies")))
+@click.argument(
+    "kind", type=click.Choice(("readings", "windows", "vibration", "waveforms", "anomalies", "dead_letters"))
+)
 @click.option(
     "--to", "target", required=True, metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
     help="File to write: .parquet or .csv.",
@@ -36,11 +38,11 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write readings, windows, vibration features, waveforms or anomalies to Parquet or CSV.
+    """Write readings, windows, vibration features, waveforms, anomalies or dead letters to Parquet or CSV.
 
     What is stored when the command begins is exported, in the order in which it was stored, with names and UTC times.
     Event time counts for --since and --until; of a window its end, of a waveform its start, of an anomaly its
-    last change.
+    last change. Dead letters have no event time and no signal: when they were stored counts.
     """
     from iotpm import logs
     from iotpm.client import connect
@@ -56,7 +58,7 @@ def command(
     if as_json:
         print_json({"kind": kind, "file": str(target), "rows": rows, "bytes": target.stat().st_size})
     else:
-        click.echo(f"wrote {show(rows)} {kind} to {target} ({size(target.stat().st_size)})")
+        click.echo(f"wrote {show(rows)} {kind.replace('_', ' ')} to {target} ({size(target.stat().st_size)})")
 
 
 class _Bar:

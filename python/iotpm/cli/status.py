@@ -40,6 +40,9 @@ def _lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "data", status["data_dir"]
     yield "position", _position(status)
     yield "stored", _counts(stored["rows"])
+    if stored["dead_letters"]:
+        reasons = ", ".join(f"{show(count)} {reason}" for reason, count in stored["dead_letters"].items())
+        yield "dead", f"{reasons}; iotpm dead-letters lists them"
     if (seed := status["seed"]) is not None:
         yield "seed", _seed(seed)
     if (last := stored["last_reading_us"]) is not None:

@@ -34,7 +34,9 @@ Question = dict[str, Any]
 
 MAX_BYTES = 4 << 20
 DEFAULT_LIMIT = 1000
-_FILTERS = ("signal", "asset", "since_us", "until_us")
+_PATTERNS = ("signal", "asset")
+_TIMES = ("since_us", "until_us")
+_FILTERS = (*_PATTERNS, *_TIMES)
 _PAGING = ("limit", "after")
 # A re-created stream begins at 1 again: rows of an earlier epoch may lie beyond the position.
 _LAST = """SELECT greatest(coalesce((SELECT max(seq) FROM progress), 0),
@@ -114,14 +116,23 @@ class Answers:
         return self._page("feedback", question, allowed=(*_PAGING, "behind"))
 
     def dead_letters(self, question: Question) -> bytes:
-        """Refused messages and readings with the reason, behind sequence `behind`: `limit`, `after`."""
-        return self._page("dead_letters", question, allowed=(*_PAGING, "behind"))
+        """Refused messages and readings with the reason, in the order of the stream: `since_us`, `until_us`, `reason`.
+
+        Also `limit`, `after`, and `behind` (a sequence) or `newest_first` (true).
+        """
+        told, newest_first = dict(question), question.get("newest_first", False)
+        told.pop("newest_first", None)
+        if not isinstance(newest_first, bool) or (newest_first and "behind" in told):
+            raise InputError(f"newest_first {newest_first!r}: must be true or false, and not true beside behind")
+        allowed = (*_TIMES, "reason", *_PAGING, "behind", "newest_first")
+        return self._page("dead_letters", told, allowed=allowed, newest_first=newest_first)
 
     def stored(self) -> dict[str, Any]:
         """Counts, position, times and bytes: what a person asks of a store first."""
         with self._read() as cursor:
             facts = _facts(cursor) | self._times(cursor)
             facts |= {"rows": _counts(cursor), "lake_files": len(files(cursor))}
+            facts |= {"dead_letters": dict(cursor.execute(_REASONS).fetchall())}
         return facts | {"bytes": _bytes(self._database.data_dir)}
 
     def export_page(self, question: Question) -> ParquetPage:
@@ -133,6 +144,8 @@ class Answers:
         kind = question.get("kind")
         if kind not in EXPORTS:
             raise InputError(f"kind {kind!r}: must be one of {', '.join(EXPORTS)}")
+        if kind == "dead_letters" and (told := [key for key in _PATTERNS if question.get(key) is not None]):
+            raise InputError(f"{' and '.join(told)}: dead letters are of no signal; select them by time")
         with tempfile.TemporaryDirectory(prefix="iotpm-page-") as directory, self._read() as cursor:
             cut = _cut(cursor, question)
             return self._export(cursor, kind, _filter(question), cut, self._limit(question), Path(directory))
@@ -215,11 +228,11 @@ def _check_keys(question: Question, allowed: tuple[str, ...]) -> None:
 
 
 def _filter(question: Question) -> Filter:
-    told = {key: question[key] for key in _FILTERS if question.get(key) is not None}
+    told = {key: question[key] for key in (*_FILTERS, "reason") if question.get(key) is not None}
     for key, value in told.items():
-        if key in ("signal", "asset") and not isinstance(value, str):
-            raise InputError(f"{key} {value!r}: must be a pattern, as text")
-        if key in ("since_us", "until_us") and not (type(value) is int and abs(value) < 1 << 60):
+        if key in (*_PATTERNS, "reason") and not isinstance(value, str):
+            raise InputError(f"{key} {value!r}: must be text")
+        if key in _TIMES and not (type(value) is int and abs(value) < 1 << 60):
             raise InputError(f"{key} {value!r}: must be microseconds since 1970")
     return Filter(**told)
 
@@ -278,6 +291,7 @@ def _page_end(cursor: Cursor, root: Path, kind: str, cut: Cut, limit: int) -> in
     return min(last or (ahead[0] if ahead else cut.through), cut.through)
 
 
+_REASONS = "SELECT reason, count(*) FROM dead_letters GROUP BY reason ORDER BY count(*) DESC, reason"
 _CONFIGURATIONS = "SELECT seq, hash FROM configurations WHERE epoch = ? ORDER BY seq DESC LIMIT 100"
 """Since which sequence which configuration acts, the newest first."""
 

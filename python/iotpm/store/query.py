@@ -23,20 +23,26 @@ if TYPE_CHECKING:
 
     from iotpm.store.database import Cursor, Database
 
-EXPORTS = ("readings", "windows", "vibration", "waveforms", "anomalies")
+EXPORTS = ("readings", "windows", "vibration", "waveforms", "anomalies", "dead_letters")
+
+
+SHOWN_BYTES = 4096
+"""Bytes of a dead letter's payload in a page; an export has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which rows. `signal` is a pattern on site/asset/signal, `asset` one on site/asset or the asset; `*` is any run.
 
-    `since_us` and `until_us` bound event time: from, inclusive, and to, exclusive.
+    `since_us` and `until_us` bound event time (of dead letters, which may have none, when they were stored): from,
+    inclusive, and to, exclusive. `reason` is that of dead letters.
     """
 
     signal: str | None = None
     asset: str | None = None
     since_us: int | None = None
     until_us: int | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +232,7 @@ _TIME = {
     "waveforms": 't."start"',
     "anomalies": "t.time",
     "anomaly_log": "t.time",
+    "dead_letters": "t.stored_at",
 }
 _ORDER = {
     "readings": "t.seq, s.name, t.ts, t.value, t.quality",
@@ -259,6 +266,9 @@ def _columns(cursor: Cursor, kind: str, raw_times: bool) -> str:
 
 def _column(name: str, kind: str, raw_times: bool) -> str:
     column = f"t.{quoted(name)}"
+    if kind == "BLOB" and not raw_times:
+        # A payload can be as large as a message: an answer has its beginning, an export all of it.
+        return f"{column}[1:{SHOWN_BYTES}] AS {quoted(name)}, octet_length({column}) AS {quoted(f'{name}_bytes')}"
     return f"epoch_us({column}) AS {quoted(name)}" if kind == "TIMESTAMP" and not raw_times else column
 
 
@@ -275,6 +285,8 @@ def _tests(kind: str, where: Filter) -> tuple[str, list[Any]]:
                     [_glob(where.asset), _glob(where.asset)],
                 )
             )
+    if kind == "dead_letters" and where.reason is not None:
+        tests.append(("t.reason = ?", [where.reason]))
     if (time := _TIME.get(kind)) is not None:
         bounds = (("since_us", ">="), ("until_us", "<"))
         tests += [
