@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 import pytest
@@ -10,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iotpm.cli.options import moment, now_us, pattern, size, time_us, with_duration
-from iotpm.cli.output import _fitting
+from iotpm.cli.output import _fitting, _short_ids, print_rows
 from iotpm.durations import duration
 
 NOW_US = 1_700_000_000_000_000
@@ -99,9 +103,76 @@ def test_back_from_now_means_the_last_reading_where_time_is_not_the_clocks() -> 
     assert now_us({"running": True, "partition": "0", "stored": stored}) > NOW_US
 
 
-def test_a_narrow_terminal_gets_whole_columns_from_the_left() -> None:
+def test_a_narrow_terminal_gets_whole_columns_and_those_that_are_needed() -> None:
     widths = dict.fromkeys("abcdef", 10)
-    assert _fitting(widths, None) == list("abcdef")
-    assert _fitting(widths, 71) == list("abcdef")
-    assert _fitting(widths, 60) == list("abcde")
-    assert _fitting(widths, 5) == list("abc"), "never fewer than three"
+    assert _fitting(widths, None, "af") == list("abcdef")
+    assert _fitting(widths, 70, "af") == list("abcdef")
+    assert _fitting(widths, 69, "af") == list("abcdf")
+    assert _fitting(widths, 40, "af") == list("abf")
+    assert _fitting(widths, 5, "af") == list("af"), "never fewer than these"
+    assert _fitting({"a": 10, "b": 50, "c": 10}, 30, "a") == list("ac"), "a wide column makes room for the next"
+
+
+class Terminal(io.StringIO):
+    """A terminal of 80 columns."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def on_80_columns(monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]], **told: Any) -> list[str]:
+    """The lines of a table of all columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with redirect_stdout(Terminal()) as terminal:
+        print_rows(rows, tuple(rows[0]), as_json=False, empty="", **told)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    assert max(map(len, lines)) <= 80
+    return lines
+
+
+def anomaly(number: int, day: int) -> dict[str, Any]:
+    return {
+        "severity": "critical", "kind": "level shift", "name": "plant/compressor-0004/discharge_temperature",
+        "start": datetime(2026, 3, day, 8, 40, number, tzinfo=UTC), "lasted": "12m 03s", "peak_score": 3.5,
+        "id": f"{number:x}b1c2d3e4f5a6b7c8"[:16],
+    }  # fmt: skip
+
+
+def test_on_80_columns_an_anomaly_keeps_what_explain_asks_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [anomaly(number, 2) for number in range(1, 4)]
+    first, *lines = on_80_columns(monkeypatch, rows, keep=("name", "start", "id"))
+    assert first.split() == ["severity", "name", "start", "id"]
+    assert [line.split()[1:] for line in lines] == [
+        ["plant/compressor-0004/discharge_temperature", f"08:40:0{number}", f"{number}b1c2d3e"] for number in (1, 2, 3)
+    ]
+    told = capsys.readouterr().err
+    assert "all times are of 2026-03-02 UTC" in told
+    assert "not shown for want of room: kind, lasted, peak_score" in told
+
+
+def test_days_that_differ_are_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = on_80_columns(monkeypatch, [anomaly(1, 2), anomaly(2, 3)], keep=("name", "start", "id"))
+    assert "2026-03-02 08:40:01" in lines[1]
+    assert "all times" not in capsys.readouterr().err
+
+
+def test_ids_are_cut_no_shorter_than_tells_them_apart() -> None:
+    assert _short_ids(["0123456789abcdef", "fedcba9876543210"]) == ["01234567", "fedcba98"]
+    assert _short_ids(["0123456789abcdef", "0123456789ffffff"]) == ["0123456789a", "0123456789f"]
+    assert _short_ids(["0123456789abcdef"] * 2) == ["01234567"] * 2
+
+
+def test_a_pipe_gets_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [anomaly(1, 2)]
+    print_rows(rows, tuple(rows[0]), as_json=False, empty="")
+    said = capsys.readouterr()
+    assert "2026-03-02 08:40:01" in said.out
+    assert str(rows[0]["id"]) in said.out
+    assert said.err == ""
+
+
+def test_long_texts_go_over_several_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"reason": "invalid_json", "subject": "iotpm.raw.plant.pump.temperature", "detail": "word " * 40}]
+    assert "\n".join(on_80_columns(monkeypatch, rows, fold="detail")).count("word") == 40

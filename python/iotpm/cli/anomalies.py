@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("severity", "kind", "name", "start", "lasted", "peak_score", "peak_value", "expected", "detector",
            "maturity", "label", "id")  # fmt: skip
+KEPT = ("name", "start", "id")
+"""What `iotpm explain` and `iotpm feedback` ask for."""
 POLL_S = 0.5
 
 
@@ -62,7 +64,8 @@ def _list(source: Source, filters: dict[str, Any], limit: int, *, as_json: bool)
     found = source.anomalies(**filters, **({"limit": limit + 1} if limit else {}))
     rows = list(islice(found, limit + 1)) if limit else list(found)
     shown = _labelled(source, rows[: limit or None])
-    print_rows(map(with_times if as_json else with_duration, shown), COLUMNS, as_json=as_json, empty="no anomalies")
+    told = map(with_times if as_json else with_duration, shown)
+    print_rows(told, COLUMNS, as_json=as_json, empty="no anomalies", keep=KEPT)
     if len(shown) < len(rows):
         click.echo("there are more; --limit 0 lists all", err=True)
 

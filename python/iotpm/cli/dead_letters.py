@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from iotpm.client import Row
 
 COLUMNS = ("stored_at", "reason", "subject", "detail", "seq")
+KEPT = ("stored_at", "reason", "detail")
 
 
 @click.command()
@@ -46,7 +47,7 @@ def command(
         filters |= {"since_us": time_us(since, now, "--since"), "until_us": time_us(until, now, "--until")}
         rows = list(islice(source.dead_letters(**filters), limit + 1 if limit else None))
     shown = [_readable(with_times(row)) if as_json else with_times(row) for row in rows[: limit or None]]
-    print_rows(shown, COLUMNS, as_json=as_json, empty="nothing was refused")
+    print_rows(shown, COLUMNS, as_json=as_json, empty="nothing was refused", keep=KEPT, fold="detail")
     if len(shown) < len(rows):
         click.echo("there are more; --limit 0 lists all", err=True)
 

@@ -99,7 +99,7 @@ def _print(explanation: Explanation) -> None:
     click.echo("\nhow it went")
     print_rows(map(with_times, explanation.revisions), REVISIONS, as_json=False, empty="no revisions")
     click.echo("\nthe asset at that time")
-    print_rows(_together(explanation), TOGETHER, as_json=False, empty="nothing else")
+    print_rows(_together(explanation), TOGETHER, as_json=False, empty="nothing else", keep=("name", "start", "id"))
 
 
 def _page(explanation: Explanation) -> str:

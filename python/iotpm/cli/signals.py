@@ -47,7 +47,7 @@ def command(data_dir: Path, match: str | None, sort: str, limit: int, as_json: b
     plain = [with_times({key: row[key] for key in (*COLUMNS, *_DETAILS)}) for row in shown]
     columns = [column for column in COLUMNS if column == "name" or any(row[column] is not None for row in plain)]
     empty = f"no signals match {match!r}" if match else f"no signals in {data_dir} yet"
-    print_rows(plain, columns, as_json=as_json, empty=empty)
+    print_rows(plain, columns, as_json=as_json, empty=empty, keep=("name", "last_seen", "maturity"))
     if len(shown) < len(rows):
         click.echo(f"{len(rows) - len(shown)} more; --limit 0 lists all", err=True)
     if old is not None:
