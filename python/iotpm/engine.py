@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from iotpm import _core
+from iotpm import _core, arguments
 from iotpm.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,26 +25,6 @@ class ArrowStream(Protocol):
     """Anything that hands its rows out as an Arrow C stream: a Polars frame, a DuckDB relation, a pyarrow table."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
-
-
-def _times(name: str, times: ArrayLike) -> NDArray[np.int64]:
-    """Microseconds from integers or datetimes; floats are refused, for they have lost microseconds already."""
-    array = np.asarray(times)
-    if array.dtype.kind == "M":
-        return array.astype("datetime64[us]").astype(np.int64)
-    if array.dtype.kind not in "iu" and array.size:
-        raise InputError(f"{name} has type {array.dtype}: must be integer microseconds or datetime64")
-    return array.astype(np.int64, copy=False)
-
-
-def _templates(config: Config | Sequence[dict[str, Any]] | str | None) -> list[dict[str, Any]]:
-    if config is None:
-        return []
-    if not isinstance(config, str):
-        if isinstance(config, (list, tuple)):
-            return list(config)
-        config = config.templates_json()  # type: ignore[union-attr]
-    return json.loads(config)  # type: ignore[no-any-return]
 
 
 class Engine:
@@ -74,13 +54,20 @@ class Engine:
         max_signals: int = 200_000,
         tick_every_s: float | None = None,
     ) -> None:
-        options = {"templates": _templates(config), "shards": shards, "emit_scores": emit_scores}
-        ticks = None if tick_every_s is None else round(tick_every_s * 1e6)
-        self._start(options | {"max_signals": max_signals, "tick_every_us": ticks}, None)
+        from iotpm.config.templates import as_json
 
-    def _start(self, options: dict[str, Any], snapshot: bytes | None) -> None:
+        options = {"templates": json.loads(as_json(config)), "tick_every_us": arguments.tick_us(tick_every_s)}
+        self._start(options, None, shards, emit_scores, max_signals)
+
+    def _start(
+        self, options: dict[str, Any], snapshot: bytes | None, shards: int, emit_scores: bool, max_signals: int
+    ) -> None:
+        options |= {"shards": arguments.whole("shards", shards)}
+        options |= {"max_signals": arguments.whole("max_signals", max_signals)}
+        options |= {"emit_scores": arguments.flag("emit_scores", emit_scores)}
         # Every message brings its stream time along, so a live and a virtual one look alike.
         self._engine = _core.Engine(json.dumps(options | {"virtual_time": True}), snapshot)
+        self._unit_seen = False
 
     @classmethod
     def restore(
@@ -104,10 +91,12 @@ class Engine:
 
         Raises:
             SnapshotError: bytes that are no snapshot, damaged, or of another version.
+            ConfigError: an option that cannot be used.
+            InputError: `snapshot` is no bytes.
         """
         engine = cls.__new__(cls)
-        options = {"shards": shards, "emit_scores": emit_scores, "max_signals": max_signals, "seed_at": seed_at}
-        engine._start(options, bytes(snapshot))
+        options = {"seed_at": None if seed_at is None else arguments.whole("seed_at", seed_at)}
+        engine._start(options, arguments.snapshot(snapshot), shards, emit_scores, max_signals)
         return engine
 
     def signal_id(self, name: str) -> int:
@@ -133,7 +122,9 @@ class Engine:
             signals: names (n), numbers of `signal_id` (n, integers), or one name for all. Or an object with
                 `__arrow_c_stream__` and columns `signal`, `timestamp`, `value` and optionally `quality`; then leave out
                 everything but `stream_times_us`.
-            times_us: event times (n), integer microseconds since 1970 UTC or datetime64.
+            times_us: event times (n), integer microseconds since 1970 UTC or datetime64. Integers with which an engine
+                begins are refused if they are of 2001 to 2100 as seconds, milliseconds or nanoseconds: readings of 1970
+                are none; who means them passes datetime64.
             values: values (n) in the signals' units; NaN and infinity are stored as null and never scored.
             stream_times_us: when each arrived (n), microseconds; without it nothing counts as from the future.
             quality: 0 good, 1 uncertain, 2 bad (n); default: good.
@@ -145,7 +136,7 @@ class Engine:
         Raises:
             InputError: lengths, types or values that do not fit; nothing was run then.
         """
-        stream = None if stream_times_us is None else _times("stream_times_us", stream_times_us)
+        stream = None if stream_times_us is None else arguments.times("stream_times_us", stream_times_us)
         if hasattr(signals, "__arrow_c_stream__") and values is None:
             if any(argument is not None for argument in (times_us, quality, sequences)):
                 raise InputError("an Arrow stream brings its own columns: pass it alone, or with stream_times_us")
@@ -153,13 +144,21 @@ class Engine:
         if times_us is None or values is None:
             raise InputError("times_us and values are missing: pass one of each for every reading")
         return self._engine.push(
-            _numbers(signals),
-            _times("times_us", times_us),
-            np.asarray(values, dtype=np.float64),
+            arguments.signals(signals),
+            self._times(times_us),
+            arguments.numbers("values", values, np.float64),
             stream,
-            None if quality is None else np.asarray(quality, dtype=np.uint8),
-            None if sequences is None else np.asarray(sequences, dtype=np.uint64),
+            None if quality is None else arguments.numbers("quality", quality, np.uint8),
+            None if sequences is None else arguments.numbers("sequences", sequences, np.uint64),
         )
+
+    def _times(self, times_us: ArrayLike) -> NDArray[np.int64]:
+        """Microseconds; the first ones show whether the caller means another unit."""
+        times = arguments.times("times_us", times_us)
+        if not self._unit_seen and times.size:
+            arguments.refuse_other_units("times_us", times_us)
+            self._unit_seen = True
+        return times
 
     def push_messages(
         self,
@@ -186,15 +185,18 @@ class Engine:
             InputError: lengths that differ, or a sequence that does not ascend; nothing was run then. What is wrong
                 inside a message becomes a row of `dead_letters`.
         """
-        return self._engine.push_messages(
-            list(subjects),
-            list(payloads),
-            list(sequences),
-            list(stored_us),
-            None if content_types is None else list(content_types),
-            None if message_ids is None else list(message_ids),
-            None if virtual_times_us is None else list(virtual_times_us),
-        )
+        try:
+            return self._engine.push_messages(
+                list(subjects),
+                list(payloads),
+                list(sequences),
+                list(stored_us),
+                None if content_types is None else list(content_types),
+                None if message_ids is None else list(message_ids),
+                None if virtual_times_us is None else list(virtual_times_us),
+            )
+        except OverflowError as error:
+            raise InputError(f"sequences or times: {error}; must fit 64 bits, sequences from 0") from error
 
     def push_waveform(
         self,
@@ -218,7 +220,7 @@ class Engine:
         Raises:
             InputError: a rate that is not positive, no samples, too many, or a unit that does not fit the signal's.
         """
-        array = np.asarray(samples, dtype=np.float32)
+        array = arguments.numbers("samples", samples, np.float32)
         return self._engine.push_waveform(signal, start_us, rate_hz, array, stream_time_us, unit)
 
     def tick(self, stream_time_us: int) -> Output:
@@ -244,17 +246,3 @@ class Engine:
     def counters(self) -> dict[str, int]:
         """What happened since the first reading, by name."""
         return self._engine.counters()
-
-
-def _numbers(signals: str | Sequence[str] | NDArray[Any] | ArrowStream) -> Any:
-    """Integers as uint32, so that a signal number never turns into another one; anything else unchanged."""
-    if isinstance(signals, str) or (isinstance(signals, list) and signals and isinstance(signals[0], str)):
-        return signals
-    array = np.asarray(signals)
-    if array.ndim != 1:
-        raise InputError(f"signals has {array.ndim} dimensions: must have 1, or be one name")
-    if array.dtype.kind not in "iu":
-        return array.tolist()
-    if array.size and (array.min() < 0 or array.max() >= 2**32):
-        raise InputError(f"signals: {array.min()} to {array.max()} are no signal numbers; use signal_id")
-    return array.astype(np.uint32, copy=False)

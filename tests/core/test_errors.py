@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -44,7 +45,12 @@ CASES: list[Case] = [
     ("InvalidOptions", lambda: _core.Engine('{"shard": 1}'), errors.ConfigError, "unknown field `shard`"),
     ("InvalidOption", lambda: iotpm.Engine(shards=0), errors.ConfigError, "shards = 0: must be between 1 and 64"),
     ("InvalidOption", _behind, errors.ConfigError, "discard_through = 1"),
-    ("Core", lambda: iotpm.Engine([{"match": "a*", "window_s": -1.0}]), errors.ConfigError, "template 'a*': window_s"),
+    (
+        "Core",
+        lambda: _core.Engine('{"templates": [{"match": "a*", "window_s": -1.0}]}'),
+        errors.ConfigError,
+        "template 'a*': window_s = -1.0: must be a positive number",
+    ),
     ("Core", lambda: iotpm.Engine().push(np.array([3]), [1], [1.0]), errors.InputError, "signal number 3"),
     ("Core", lambda: spectrum.psd([1.0], 0.0), errors.InputError, "rate_hz = 0"),
     ("Core", lambda: spectrum.psd([], 1.0), errors.InputError, "samples = 0"),
@@ -56,6 +62,9 @@ CASES: list[Case] = [
     ("Core", lambda: detect.modified_z([1.0], boundary=0), errors.InputError, "boundary = 0"),
     ("Core", lambda: detect.modified_z([1.0], resolution=-1), errors.InputError, "resolution = -1"),
     ("InvalidSnapshot", lambda: iotpm.Engine.restore(b"nonsense"), errors.SnapshotError, "IOTPMSNP"),
+    ("InvalidSnapshot", lambda: iotpm.Engine.restore(b"hello"), errors.SnapshotError, "is none"),
+    ("InvalidSnapshot", lambda: iotpm.Engine.restore(b""), errors.SnapshotError, "is none"),
+    ("InvalidSnapshot", lambda: iotpm.Engine.restore(b"IOTPM"), errors.SnapshotError, "is cut off"),
     ("InvalidSnapshot", lambda: iotpm.Engine.restore(_damaged()), errors.SnapshotError, "checksum"),
     ("SequenceNotAscending", lambda: _messages([2, 2]), errors.InputError, "sequence 2 follows 2"),
     ("SequenceNotAscending", lambda: _two(sequences=[2, 1]), errors.InputError, "sequence 1 follows 2"),
@@ -127,11 +136,66 @@ def test_arrow_columns_that_do_not_fit(rows: pl.DataFrame, text: str) -> None:
         ((np.array([-1]), [1], [1.0]), "no signal numbers"),
         ((pl.DataFrame({"signal": [NAME]}), [1]), "brings its own columns"),
         ((pl.DataFrame({"signal": [NAME]}), [1], [1.0]), "signals has 2 dimensions"),
+        ((NAME, [1, 2], ["x", "y"]), "values: could not convert string to float"),
+        ((NAME, [1, 2], [[1.0], [2.0]]), "values has 2 dimensions"),
+        ((NAME, [1, 2], [[1.0], [2.0, 3.0]]), "values: "),
+        ((NAME, [[1], [2]], [1.0, 2.0]), "times_us has 2 dimensions"),
+        ((NAME, 1, 1.0), "times_us has 0 dimensions"),
+        ((NAME, np.array([2**63 + 5], dtype=np.uint64), [1.0]), "times_us reaches 9223372036854775813"),
+        ((NAME, np.array(["2026-01-01", "NaT"], dtype="M8[us]"), [1.0, 2.0]), "times_us has NaT at row 1"),
+        ((NAME, [1], [1.0], None, [300]), "quality: 300 to 300: must be 0 to 255"),
+        ((NAME, [1], [1.0], None, np.array([-1])), "quality: -1 to -1"),
+        ((NAME, [1], [1.0], None, [0.5]), "quality has type float64"),
+        ((NAME, [1], [1.0], None, None, [-1]), "sequences: -1 to -1"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments: tuple[object, ...], text: str) -> None:
     with pytest.raises(errors.InputError, match=re.escape(text)):
         iotpm.Engine().push(*arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("first", "unit"),
+    [(1_763_776_000, "seconds"), (1_763_776_000_000, "milliseconds"), (1_763_776_000 * 10**9, "nanoseconds")],
+)
+def test_times_in_another_unit_are_refused_and_named(first: int, unit: str) -> None:
+    engine = iotpm.Engine()
+    with pytest.raises(errors.InputError, match=f"times_us begins with {first}: as {unit} that is 2025-11-22"):
+        engine.push(NAME, [first, first + 1], [1.0, 2.0])
+    assert engine.counters()["accepted"] == 0
+    assert len(engine.push(NAME, [1_763_776_000_000_000], [1.0]).readings) == 1
+
+
+def test_readings_of_1970_are_taken_where_they_are_meant() -> None:
+    early = np.array([1_763_776_000], dtype="datetime64[us]")
+    assert len(iotpm.Engine().push(NAME, early, [1.0]).readings) == 1
+    engine = iotpm.Engine()
+    engine.push(NAME, [0], [1.0])
+    assert len(engine.push(NAME, [1_763_776_000], [1.0]).readings) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"shards": -1}, "option shards = -1: must be a whole number"),
+        ({"shards": 1.5}, "option shards = 1.5: must be a whole number"),
+        ({"max_signals": "many"}, "option max_signals = 'many': must be a whole number"),
+        ({"tick_every_s": -1}, "option tick_every_s = -1: must be a number of seconds"),
+        ({"tick_every_s": float("nan")}, "option tick_every_s = nan"),
+        ({"tick_every_s": "x"}, "option tick_every_s = 'x'"),
+        ({"emit_scores": "yes"}, "option emit_scores = 'yes': must be true or false"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(errors.ConfigError, match=re.escape(text)):
+        iotpm.Engine(**options)
+
+
+def test_messages_beyond_64_bits_and_snapshots_that_are_no_bytes() -> None:
+    with pytest.raises(errors.InputError, match="sequences or times"):
+        iotpm.Engine().push_messages(["iotpm.tick.0"], [b""], [-1], [1])
+    with pytest.raises(errors.InputError, match="snapshot is of type str"):
+        iotpm.Engine.restore("hello")  # type: ignore[arg-type]
 
 
 def test_a_refused_call_changes_nothing() -> None:

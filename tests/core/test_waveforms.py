@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import iotpm
-from iotpm import errors, frames
+from iotpm import _core, errors, frames
 from iotpm.simulate.waveform import BearingVibration, frame_messages
 from iotpm.store.tables import VIBRATION
 from iotpm.virtual import EMBEDDED, Messages
@@ -223,7 +224,10 @@ def test_new_settings_add_and_end_trends() -> None:
     ],
 )
 def test_a_wrong_policy_is_refused_by_name(waveform: dict[str, Any], message: str) -> None:
+    """By the engine itself: it is what checks a control message."""
     with pytest.raises(errors.ConfigError, match=message):
+        _core.Engine(json.dumps({"templates": [{"match": "*", "waveform": waveform}]}))
+    with pytest.raises(errors.ConfigError, match=next(iter(waveform))):
         iotpm.Engine([{"match": "*", "waveform": waveform}])
 
 

@@ -216,6 +216,8 @@ fn check(template: &Template) -> Result<()> {
     };
     range("lateness_s", t.lateness_s, 0.0, 86_400.0, "between 0 and 86400")?;
     range("future_tolerance_s", t.future_tolerance_s, 0.0, 86_400.0, "between 0 and 86400")?;
+    physical(t)?;
+    limits(t)?;
     range("modified_z_window", t.modified_z_window as f64, 8.0, 100_000.0, "between 8 and 100000")?;
     range("modified_z_boundary", t.modified_z_boundary, 0.1, 1e6, "between 0.1 and 1000000")?;
     usual(t)?;
@@ -245,6 +247,28 @@ fn check(template: &Template) -> Result<()> {
         "names among basic, default, asset_model, limits, rate_of_change, flatline, modified_z, ema_baseline, novelty, resonance, day, \
          ewma, cusum, page_hinkley, level_shift, seasonal, frozen_baseline, discord, half_space_trees",
     )
+}
+
+fn physical(t: &Template) -> Result<()> {
+    let holds = t.physical_min.zip(t.physical_max).is_none_or(|(low, high)| low < high);
+    require(t, "physical_min", t.physical_min, holds, "below physical_max")
+}
+
+/// Limits that are given must not fall from one to the next.
+fn limits(t: &Template) -> Result<()> {
+    let Limits { lo_lo, lo, hi, hi_hi, deadband } = t.limits;
+    let named = [
+        ("limits.lo_lo", lo_lo, "a finite number, at most lo, hi and hi_hi"),
+        ("limits.lo", lo, "a finite number, at most hi and hi_hi"),
+        ("limits.hi", hi, "a finite number, at most hi_hi"),
+        ("limits.hi_hi", hi_hi, "a finite number"),
+    ];
+    for (place, &(name, value, allowed)) in named.iter().enumerate() {
+        let next = named[place + 1..].iter().find_map(|(_, value, _)| *value);
+        let holds = value.is_none_or(|value| value.is_finite() && next.is_none_or(|next| value <= next));
+        require(t, name, value, holds, allowed)?;
+    }
+    require(t, "limits.deadband", deadband, deadband.is_finite() && deadband >= 0.0, "a number from 0")
 }
 
 fn usual(t: &Template) -> Result<()> {
@@ -277,7 +301,14 @@ pub(crate) fn require(
     if holds {
         return Ok(());
     }
-    Err(CoreError::InvalidTemplate { template: t.pattern.clone(), name, value: format!("{value:?}"), allowed })
+    let value = shown(&format!("{value:?}"));
+    Err(CoreError::InvalidTemplate { template: t.pattern.clone(), name, value, allowed })
+}
+
+/// A value as it is written in a configuration: optional ones without Rust's word for it.
+fn shown(value: &str) -> String {
+    let inner = value.strip_prefix("Some(").and_then(|rest| rest.strip_suffix(')'));
+    inner.unwrap_or(if value == "None" { "absent" } else { value }).to_owned()
 }
 
 /// `*` stands for any run of characters; everything else for itself.
@@ -290,4 +321,46 @@ fn matches_pattern(pattern: &str, name: &str) -> bool {
         rest = &rest[at + part.len()..];
     }
     rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(template: Template) -> String {
+        Templates::new(vec![template]).map_or_else(|error| error.to_string(), |_| "nothing".into())
+    }
+
+    fn with_limits(limits: Limits) -> String {
+        refusal(Template { limits, ..Template::default() })
+    }
+
+    #[test]
+    fn limits_must_not_fall_and_may_be_equal_or_absent() {
+        let told = with_limits(Limits { hi: Some(90.0), hi_hi: Some(80.0), ..Limits::default() });
+        assert_eq!(told, "template '*': limits.hi = 90.0: must be a finite number, at most hi_hi");
+        let told = with_limits(Limits { lo_lo: Some(5.0), hi_hi: Some(4.0), ..Limits::default() });
+        assert_eq!(told, "template '*': limits.lo_lo = 5.0: must be a finite number, at most lo, hi and hi_hi");
+        let told = with_limits(Limits { lo: Some(f64::NAN), ..Limits::default() });
+        assert_eq!(told, "template '*': limits.lo = NaN: must be a finite number, at most hi and hi_hi");
+        let told = with_limits(Limits { deadband: -1.0, ..Limits::default() });
+        assert_eq!(told, "template '*': limits.deadband = -1.0: must be a number from 0");
+        let equal = Limits { lo_lo: Some(1.0), lo: Some(1.0), hi: None, hi_hi: Some(1.0), deadband: 0.0 };
+        assert_eq!(with_limits(equal), "nothing");
+    }
+
+    #[test]
+    fn the_physical_range_is_not_empty() {
+        let range = |min, max| Template { physical_min: Some(min), physical_max: Some(max), ..Template::default() };
+        assert_eq!(refusal(range(1.0, 1.0)), "template '*': physical_min = 1.0: must be below physical_max");
+        assert_eq!(refusal(range(0.0, 1.0)), "nothing");
+    }
+
+    #[test]
+    fn values_are_told_as_they_are_written() {
+        let told = refusal(Template { window_s: Some(-5.0), ..Template::default() });
+        assert_eq!(told, "template '*': window_s = -5.0: must be a positive number of seconds");
+        let usual = Usual { median: None, deviation: Some(1.0) };
+        assert!(refusal(Template { usual, ..Template::default() }).contains("usual.median = absent"));
+    }
 }

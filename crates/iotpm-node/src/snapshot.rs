@@ -266,9 +266,11 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Sequence, through, and the lengths of the plain and the packed body.
     fn header(&mut self) -> Result<[u64; 4]> {
-        if self.take(8)? != MAGIC {
+        let known = self.bytes.len().min(MAGIC.len());
+        if known == 0 || self.bytes[..known] != MAGIC[..known] {
             return Err(invalid("is none: it does not begin with IOTPMSNP"));
         }
+        self.take(MAGIC.len())?;
         let format = self.take(4)?.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte));
         let length = usize::from(self.take(1)?[0]);
         let version = String::from_utf8_lossy(self.take(length)?);

@@ -92,6 +92,14 @@ def read(
     return values, tuple(sorted(reader.mistakes, key=lambda mistake: mistake.line or 0))
 
 
+def check(model: type[msgspec.Struct], values: Table, source: str) -> tuple[Mistake, ...]:
+    """All mistakes of values that come from no file, by the rules of one; `source` says where they come from."""
+    reader = _Reader({}, source)
+    _check_table(model, values, (), reader)
+    _check_together(model, values, reader)
+    return tuple(reader.mistakes)
+
+
 def _check_together(model: type[msgspec.Struct], values: Table, reader: _Reader) -> None:
     """Rules of several keys, over those that are right; one that names a wrong key beside its own waits."""
     wrong = frozenset(reader.wrong)
