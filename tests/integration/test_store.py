@@ -90,6 +90,29 @@ def test_an_unknown_column_is_refused_whole(store: tuple[Database, Writer]) -> N
     assert (seqs(database), position(database).seq) == ([], 0)
 
 
+def test_a_statement_planned_before_stores_what_comes_later(store: tuple[Database, Writer]) -> None:
+    """After its transaction was rolled back, the file reopened, the catalog changed, columns came in another order."""
+    database, writer = store
+    broken = simple(1)
+    broken.__dict__["windows"] = ArrowTable(pl.DataFrame({"surprise": [1]}))
+    with pytest.raises(StoreError):
+        writer.commit(broken)
+    writer.commit(simple(2))
+    database.reopen()
+    writer.commit(simple(3))
+    with database.cursor() as cursor:
+        cursor.execute("CREATE TABLE added_meanwhile (i INTEGER)")
+    writer.commit(simple(4))
+    reordered = simple(5)
+    columns = list(reversed(SCHEMAS["readings"]))
+    reordered.__dict__["readings"] = ArrowTable(pl.DataFrame([reading(5)], schema=SCHEMAS["readings"]).select(columns))
+    writer.commit(reordered)
+    writer.commit(simple(6))
+    with database.cursor() as cursor:
+        stored = cursor.execute("SELECT seq, value FROM readings ORDER BY seq").fetchall()
+    assert stored == [(seq, float(seq)) for seq in (2, 3, 4, 5, 6)]
+
+
 def test_rows_and_position_survive_a_reopen(tmp_path: Path) -> None:
     database, writer = opened(tmp_path)
     writer.commit(simple(3, 1))

@@ -78,6 +78,10 @@ class ArrowTable:
     def __len__(self) -> int:
         return len(self._frame)
 
+    @property
+    def column_names(self) -> list[str]:
+        return self._frame.columns
+
 
 def table(name: str, rows: list[dict[str, Any]]) -> ArrowTable:
     """Rows as the data plane would hand them over; missing columns are null."""

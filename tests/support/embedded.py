@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from iotpm.config import Store
 from iotpm.store.database import Database
 from iotpm.store.digest import Digest, digests
+from iotpm.store.inserts import Table
 from iotpm.store.progress import resume
 from iotpm.store.snapshots import Snapshots
-from iotpm.store.writer import Table, Writer
+from iotpm.store.writer import Writer
 from iotpm.streams import StreamFacts
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import duckdb
 import structlog
 
 from iotpm.errors import StoreError, StoreFull
+from iotpm.store.inserts import Inserts
 from iotpm.store.lock import DirectoryLock, held
 from iotpm.store.tables import literal
 
@@ -57,6 +58,7 @@ class Database:
         self._cursors: set[Cursor] = set()
         self._mutex = threading.Lock()
         self._read_only = False
+        self._inserts: Inserts | None = None
         self._lock: DirectoryLock | None = DirectoryLock(self.data_dir).acquire()
         try:
             self._connection: Cursor | None = self._connect()
@@ -97,6 +99,13 @@ class Database:
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
+
+    @property
+    def inserts(self) -> Inserts:
+        """Appends over `connection`."""
+        if self._inserts is None or self._inserts.connection is not self.connection:
+            self._inserts = Inserts(self.connection)
+        return self._inserts
 
     @contextlib.contextmanager
     def cursor(self) -> Iterator[Cursor]:

@@ -19,18 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from iotpm.store.database import Cursor, Database
+    from iotpm.store.inserts import Table
 
 log = structlog.get_logger(__name__)
-
-
-class Table(Protocol):
-    """Rows as Arrow: a fresh stream at every call."""
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """An Arrow C stream in a PyCapsule."""
-
-    def __len__(self) -> int:
-        """Rows."""
 
 
 class Chunk(Protocol):
@@ -164,7 +155,8 @@ class Writer:
         try:
             connection.execute("BEGIN")
             self._harness.at("begun")
-            _insert(connection, tables)
+            for name, table in tables:
+                self.database.inserts.insert(name, table)
             self._harness.at("rows")
             if target is not None:
                 self._move(connection, target)
@@ -249,9 +241,3 @@ def _table(chunk: Chunk, name: str) -> Table:
     if table is None:
         raise StoreError(f"chunk has no table {name}")
     return table
-
-
-def _insert(connection: Cursor, tables: Iterable[tuple[str, Table]]) -> None:
-    for name, rows in tables:  # noqa: B007
-        # DuckDB finds `rows` by name in this frame; by column name, so that an unknown column is an error.
-        connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM rows")
