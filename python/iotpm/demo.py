@@ -227,11 +227,20 @@ def prepare(data_dir: Path) -> None:
 
 
 def percentile_ms(now: dict[str, Any], before: dict[str, Any], share: float) -> float | None:
-    """Quantile of what a histogram recorded since an earlier reading of it: upper bound of its bucket, milliseconds."""
+    """Quantile of what a histogram recorded since an earlier reading of it, milliseconds.
+
+    Within its bucket the values are taken to lie evenly, as Prometheus' `histogram_quantile` does: the figure is exact
+    to the width of a bucket, and no further.
+    """
     earlier = dict(before["buckets"])
     counts = [(bound, count - earlier.get(bound, 0)) for bound, count in now["buckets"]]
     total = now["count"] - before["count"]
     if total <= 0:
         return None
-    bound: float = next((bound for bound, count in counts if count >= share * total), now["max"])
-    return round(bound * 1e3, 2)
+    low, below = 0.0, 0
+    for bound, count in counts:
+        if count >= share * total:
+            within = (share * total - below) / (count - below)
+            return float(round((low + within * (bound - low)) * 1e3, 2))
+        low, below = bound, count
+    return round(float(now["max"]) * 1e3, 2)

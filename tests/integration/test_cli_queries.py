@@ -21,12 +21,14 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
+from prometheus_client import CollectorRegistry, Gauge
 from tests.support.nodes import LIMIT_S, NodeProcess, configuration, wait_until
 
 from iotpm import _core
 from iotpm.cli import main
 from iotpm.client import connect
 from iotpm.config import Config
+from iotpm.node.http import HealthServer
 from iotpm.node.nodefile import NodeFile
 from iotpm.processes import Identity
 from iotpm.replay import open_source, replay_stream
@@ -416,6 +418,30 @@ def test_a_node_whose_broker_is_gone_is_named(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert f"process {me.pid}" in result.stderr
     assert "127.0.0.1:9" in result.stderr
+
+
+def test_a_node_without_its_broker_is_asked_on_its_http_port(tmp_path: Path) -> None:
+    me, registry = Identity.of_this_process(), CollectorRegistry()
+    Gauge("iotpm_committed_sequence", "position", registry=registry).set(41)
+    Gauge("iotpm_consumer_lag", "lag", registry=registry).set(1)
+    server = HealthServer(registry, dict, lambda: {"broker": "not connected to nats://127.0.0.1:9"})
+    try:
+        url = "nats://127.0.0.1:9"
+        NodeFile(url=url, pid=me.pid, version="0", partition="0", http=server.url, identity=me).write(tmp_path)
+        told, asked = ask("status", "--data-dir", tmp_path), ask("status", "--json", "--data-dir", tmp_path)
+    finally:
+        server.close()
+    assert (told.exit_code, asked.exit_code) == (1, 1)
+    assert told.stdout.splitlines() == [
+        f"node        running, process {me.pid}, version 0; its broker cannot be reached",
+        f"health      {server.url}/readyz, {server.url}/metrics",
+        "problems    broker: not connected to nats://127.0.0.1:9",
+        "position    message 41",
+        "lag         1 message",
+    ]
+    facts = json.loads(asked.stdout)
+    assert (facts["reachable"], facts["committed_sequence"], facts["lag"]) == (False, 41, 1)
+    assert "broker" in facts["problems"]
 
 
 def test_files_of_a_node_that_was_killed_answer(tmp_path: Path) -> None:

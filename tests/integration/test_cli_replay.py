@@ -19,7 +19,9 @@ from iotpm.cli import main
 from iotpm.client import connect
 from iotpm.config import Config, Nats, Webhook
 from iotpm.errors import IotpmError
+from iotpm.replay import session
 from iotpm.replay.session import default_name, replay_config
+from iotpm.virtual import rebatched
 
 START_S = 1_600_000_000
 
@@ -248,3 +250,45 @@ def test_a_recording_is_cut_into_frames(tmp_path: Path, monkeypatch: pytest.Monk
 def _without_rate(tmp_path: Path) -> Path:
     np.save(tmp_path / "bare.npy", np.zeros(10))
     return tmp_path / "bare.npy"
+
+
+def test_a_time_that_no_row_has_replaces_no_earlier_replay(pump: Path) -> None:
+    before = account(pump)
+    refused = replay(pump, "--from", "2030-01-01T00:00:00Z")
+    assert refused.exit_code == 1
+    assert "--from 2030-01-01 00:00:00: the last reading is of 2020-09-13 12:36:39 UTC" in refused.stderr
+    with connect(before["data_dir"]) as store:
+        assert store.status()["stored"]["rows"]["readings"] == before["stored"]
+
+
+def test_an_engine_that_is_interrupted_tells_what_it_has_run(pump: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the first of two files runs: the batch under way is finished and counted."""
+    write(pump.parent / "later.csv", seed=2)
+    whole = session.embedded
+
+    def interrupted(*arguments: Any, report: Any, **told: Any) -> Any:
+        def once(stage: str, readings: int) -> None:
+            report(stage, readings)
+            signal.raise_signal(signal.SIGINT)
+
+        return whole(*arguments, report=once, **told)
+
+    monkeypatch.setattr(session, "embedded", interrupted)
+    monkeypatch.setattr("iotpm.replay.run.rebatched", lambda batches: rebatched(batches, 300))
+    said = replay(pump.parent, "--via", "engine", "--json")
+    told = json.loads(said.stdout)
+    assert said.exit_code == 130
+    assert 0 < told["ended_after"] < told["readings"]
+    assert told["stored"] <= told["ended_after"]
+    assert "interrupted after" in replay(pump.parent, "--via", "engine").stdout
+
+
+def test_what_is_interrupted_before_it_runs_says_that_nothing_was_stored(
+    pump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("iotpm.cli.replay.open_files", interrupted)
+    said = replay(pump, "--via", "engine")
+    assert (said.exit_code, said.stderr) == (130, "interrupted; nothing was stored\n")

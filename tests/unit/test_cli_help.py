@@ -32,3 +32,11 @@ def test_help_fits_into_a_terminal_and_is_whole(words: tuple[str, ...]) -> None:
     assert long == []
     assert not any(line.rstrip().endswith("...") for line in answer.output.splitlines() if "ARGS" not in line)
     assert "\\b" not in answer.output
+
+
+@pytest.mark.parametrize(("name", "says"), [("faults", "DIR is not needed"), ("skab", "valve1/*.csv")])
+def test_help_on_a_benchmark_tells_of_that_one(name: str, says: str) -> None:
+    general = CliRunner().invoke(main, ["evaluate", "--help"], terminal_width=COLUMNS).output
+    answer = CliRunner().invoke(main, ["evaluate", name, "--help"], terminal_width=COLUMNS).output
+    assert answer.startswith(general)
+    assert says in answer.removeprefix(general)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iotpm.cli.config import command
 from iotpm.config import Config, Nats, Node, Stream, Template, example
 from iotpm.config.model import FrameFeatureName
 from iotpm.errors import ConfigError
@@ -306,3 +308,37 @@ def test_templates_that_are_written_out_bring_the_sites_calendar_along(tmp_path:
     written = fragment(complete(config), {})
     assert "[calendar]" not in written
     assert load(tmp_path, written).templates_json() == config.templates_json()
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "plant.toml"
+    path.write_bytes(b"\xef\xbb\xbf[node]\nhttp_port = 9464\n")
+    assert Config.load(path, environ={}, dotenv=None).node.http_port == 9464
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "[node]\nhttp_port = 1\n\n[node]\n",
+            "plant.toml:4: [node]: a table may stand once, and it begins in line 1 already: put its keys together",
+        ),
+        ("[node]\nhttp_port = 1\nhttp_port = 2\n", "plant.toml:3: TOML: a key stands twice in its table: leave one"),
+    ],
+)
+def test_what_stands_twice_is_named(tmp_path: Path, text: str, says: str) -> None:
+    assert mistakes(tmp_path, text) == [says]
+
+
+def test_a_check_in_json_is_json_whatever_it_finds(tmp_path: Path) -> None:
+    path = tmp_path / "plant.toml"
+    path.write_text('[node]\nhttp_port = "x"\n[nodes]\n')
+    answer = CliRunner().invoke(command, ["check", "--json", str(path)])
+    told = json.loads(answer.stdout)
+    assert (answer.exit_code, answer.stderr, told["ok"]) == (1, "", False)
+    first, second = told["mistakes"]
+    assert (first["line"], first["key"], first["value"]) == (2, "node.http_port", '"x"')
+    assert first["problem"].startswith("must be a whole number")
+    assert (second["line"], second["key"]) == (3, "nodes")
+    path.write_text("")
+    assert json.loads(CliRunner().invoke(command, ["check", "--json", str(path)]).stdout)["ok"]

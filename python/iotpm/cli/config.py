@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from iotpm.cli.output import Group, errors_end_the_command, json_option, print_json
+from iotpm.errors import ConfigError
 
 
 @click.group(cls=Group)
@@ -34,9 +37,16 @@ def init(path: Path, force: bool) -> None:
 @errors_end_the_command
 def check(path: Path, as_json: bool) -> None:
     """Check PATH and name line, key, value and allowed values of every mistake."""
-    from iotpm.config import Config
+    from iotpm.config import Config, Mistake
 
-    config = Config.load(path)
+    try:
+        config = Config.load(path)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        mistakes = [asdict(one) if isinstance(one, Mistake) else {"problem": str(one)} for one in error.mistakes]
+        print_json({"path": str(path), "ok": False, "mistakes": mistakes})
+        sys.exit(1)
     if as_json:
         print_json({"path": str(path), "ok": True, "hash": config.hash, "templates": len(config.all_templates)})
     else:

@@ -79,6 +79,17 @@ def command(
         _tell(account, score)
 
 
+def _latency(latency: dict[str, float | None]) -> str:
+    """Of the live part; the pre-roll comes as fast as the broker takes it."""
+    if latency["p99"] is None:
+        return "none measured, for no anomaly came in the live part"
+    return f"p50 {latency['p50']} ms, p99 {latency['p99']} ms (interpolated between a histogram's buckets)"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else str(value)
+
+
 def _tell(account: dict[str, Any], score: Score) -> None:
     """The account as a person reads it."""
     from iotpm.simulate import score as rule
@@ -87,16 +98,17 @@ def _tell(account: dict[str, Any], score: Score) -> None:
     click.echo(
         f"\n{account['readings']:,} readings stored of {account['published']:,} published, {account['lost']} lost"
     )
-    click.echo(f"scoring latency, stored reading to stored anomaly: p50 {latency['p50']} ms, p99 {latency['p99']} ms")
+    click.echo(f"scoring latency, stored reading to stored anomaly: {_latency(latency)}")
     click.echo(f"\n{account['injected']} faults injected, {account['counted']} with time enough to be found:")
     for kind, (found, counted) in score.by_kind().items():
         click.echo(f"  {kind:<12} {found:>4} of {counted:>4} found")
     click.echo(
-        f"recall {account['recall']}, precision {account['precision']} "
+        f"recall {_figure(account['recall'])}, precision {_figure(account['precision'])} "
         f"({account['false']} false alarms, {account['neither']} echoes of found faults)"
     )
     click.echo(
-        f"control, as many alarms at random: recall {account['random_recall']}, precision {account['random_precision']}"
+        f"control, as many alarms at random: recall {_figure(account['random_recall'])}, "
+        f"precision {_figure(account['random_precision'])}"
     )
     for what, count in list(account["false_by_kind"].items())[:5]:
         click.echo(f"  falsely raised: {count:>4} {what}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +36,31 @@ class _Benchmarks(click.ParamType[str]):
         return str(value)
 
 
-@click.command()
+class _Command(click.Command):
+    """`iotpm evaluate faults --help` also tells of `faults`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; which benchmark is asked about is known before the help is printed."""
+        ctx.meta[__name__] = next((arg for arg in args if not arg.startswith("-")), None)
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What the benchmark says of itself."""
+        from iotpm.evaluate import BENCHMARKS, SIMULATED, benchmark
+
+        name = ctx.meta[__name__]
+        if name not in BENCHMARKS:
+            return
+        measured = benchmark(name)
+        with formatter.section(name):
+            for paragraph in inspect.cleandoc(sys.modules[BENCHMARKS[name]].__doc__ or "").split("\n\n"):
+                formatter.write_text(" ".join(paragraph.split()))
+                formatter.write_paragraph()
+            formatter.write_text("DIR is not needed." if name in SIMULATED else "DIR holds:")
+            formatter.write("" if name in SIMULATED else textwrap.indent(f"{measured.LAYOUT}\n", "  "))
+
+
+@click.command(cls=_Command)
 @click.argument("name", metavar="BENCHMARK", type=_Benchmarks())
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--ablation", is_flag=True, help="Also a row for the default without each of its parts.")

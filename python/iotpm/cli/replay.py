@@ -93,18 +93,27 @@ def command(path: Path | None, anomaly_id: str | None, **told: Any) -> None:
     if path is None:
         raise click.UsageError("Missing argument FILE|DIR (or --anomaly ID)")
     told |= {"start_us": _moment_us(told["start"], "--from"), "name": _name(told["name"], path)}
+    with _interrupted_quietly():
+        outcome = _replay(path, told)
+    if outcome.ended_after is not None:
+        sys.exit(INTERRUPTED)
+
+
+def _replay(path: Path, told: dict[str, Any]) -> Outcome:
     source = open_files(path, told, _moment_us(told["start_time"], "--start-time"))
     config, speed = _config(told["config_path"]), _speed(told["speed"])
-    with _interrupted_quietly(), _progress() as progress:
+    with _progress() as progress:
         summary = _checked(source, progress)
         began = time.perf_counter()
         stage = progress.stage("starting", summary.readings)
         if told["via"] == "engine":
             where, outcome = None, _embedded(source, config, speed, told, stage)
         else:
+            _keep_what_is_there(summary, config, told)
             where, outcome = _stream(path, source, config, speed, told, stage)
         took_s = time.perf_counter() - began
     _print(_account(path, source, summary, outcome, where, took_s), outcome, told)
+    return outcome
 
 
 def reproduce(anomaly_id: str, told: dict[str, Any]) -> None:
@@ -199,7 +208,26 @@ def _embedded(source: Source, config: Config, speed: float | None, told: dict[st
 
     if speed is not None:
         raise click.UsageError("--speed paces a stream; --via engine always runs as fast as it goes")
-    return session.embedded(source, config, start_us=told["start_us"], report=report)
+    stop = threading.Event()
+    with _stopping(stop):
+        return session.embedded(source, config, start_us=told["start_us"], report=report, stop=stop)
+
+
+def _data_dir(config: Config, told: dict[str, Any]) -> Path:
+    return Path(told["data_dir"] or config.data_dir / f"replay-{told['name']}")
+
+
+def _keep_what_is_there(summary: Summary, config: Config, told: dict[str, Any]) -> None:
+    """A replay takes the place of an earlier one, but not for nothing at all."""
+    from iotpm.replay.session import MARKER
+
+    start_us, data_dir = told["start_us"], _data_dir(config, told)
+    empty = start_us is not None and summary.last_us is not None and start_us > summary.last_us
+    if empty and (data_dir / MARKER).exists():
+        last = show(moment(summary.last_us))
+        raise click.ClickException(
+            f"--from {show(moment(start_us))}: the last reading is of {last} UTC; the replay in {data_dir} stays"
+        )
 
 
 def _stream(
@@ -207,8 +235,7 @@ def _stream(
 ) -> tuple[Path, Outcome]:
     from iotpm.replay import session
 
-    name = told["name"]
-    data_dir = told["data_dir"] or config.data_dir / f"replay-{name}"
+    name, data_dir = told["name"], _data_dir(config, told)
     if session.prepare(data_dir, path, fresh=told["fresh"]):
         click.echo(f"note: the earlier replay in {data_dir} is replaced", err=True)
     stop = threading.Event()
@@ -232,7 +259,7 @@ def _interrupted_quietly() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, session.Stopped) as end:
-        click.echo(f"interrupted{f'; {end}' if str(end) else ''}", err=True)
+        click.echo(f"interrupted; {str(end) or 'nothing was stored'}", err=True)
         sys.exit(INTERRUPTED)
 
 
@@ -301,6 +328,7 @@ def _account(
         **summary.to_dict(),
         "first": moment(summary.first_us),
         "last": moment(summary.last_us),
+        "ended_after": outcome.ended_after,
         "seconds": round(took_s, 3),
         "readings_per_s": round(summary.readings / took_s),
         "stored": outcome.readings,
@@ -338,6 +366,8 @@ def _worst_first(row: dict[str, Any]) -> tuple[int, float, int]:
 
 
 def _lines(account: dict[str, Any]) -> Iterator[str]:
+    if (ended_after := account["ended_after"]) is not None:
+        yield f"interrupted after {_count(ended_after, 'reading')}: what follows the first line is of those"
     yield (
         f"{_amount(account)}, {_count(account['signals'], 'signal')}, "
         f"{_count(account['files'], 'file')}, "

@@ -11,6 +11,7 @@ import click
 from iotpm.cli.options import data_dir_option, moment, size
 from iotpm.cli.output import errors_end_the_command, json_option, print_json, show
 from iotpm.durations import duration
+from iotpm.errors import BrokerError
 
 
 @click.command()
@@ -23,13 +24,48 @@ def command(data_dir: Path, as_json: bool) -> None:
     from iotpm.client import connect
 
     logs.configure("error")
-    with connect(data_dir) as source:
-        status = source.status()
+    try:
+        with connect(data_dir) as source:
+            status = source.status()
+    except BrokerError as error:
+        _tell_unreachable(data_dir, error, as_json=as_json)
+        raise
     if as_json:
         print_json(status)
         return
     for name, text in _lines(status):
         click.echo(f"{name:<11} {text}")
+
+
+def _tell_unreachable(data_dir: Path, error: BrokerError, *, as_json: bool) -> None:
+    """What the node says without its broker; nothing if it has gone meanwhile."""
+    from iotpm.node import probe
+    from iotpm.node.nodefile import NodeFile
+
+    node = NodeFile.of_running_node(data_dir)
+    if node is None:
+        return
+    said = probe.ask(node)
+    facts = {"running": True, "reachable": False, "pid": node.pid, "version": node.version, "http": node.http}
+    if as_json:
+        print_json({**facts, "data_dir": str(data_dir.absolute()), "error": str(error), **said})
+        return
+    for name, text in _unreachable(facts, said):
+        click.echo(f"{name:<11} {text}")
+
+
+def _unreachable(facts: dict[str, Any], said: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "node", f"running, process {facts['pid']}, version {facts['version']}; its broker cannot be reached"
+    yield "health", f"{facts['http']}/readyz, {facts['http']}/metrics"
+    yield "problems", "; ".join(f"{name}: {reason}" for name, reason in said["problems"].items()) or "none"
+    if said["committed_sequence"] is not None:
+        yield "position", f"message {show(said['committed_sequence'])}"
+    if said["lag"] is not None:
+        yield "lag", _messages(said["lag"])
+
+
+def _messages(count: int) -> str:
+    return f"{show(count)} message{'' if count == 1 else 's'}"
 
 
 def _lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -76,8 +112,9 @@ def _running(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "health", f"{status['http']}/readyz, {status['http']}/metrics"
     problems = [f"{name}: {reason}" for name, reason in status["problems"].items()]
     yield "problems", "; ".join(problems) or "none"
-    yield "lag", f"{show(status['lag'])} messages; scoring latency p99 {_latency(status['scoring_latency_p99_s'])}"
-    yield "refused", f"{show(status['late'])} late, {show(status['duplicates'])} duplicate readings"
+    yield "lag", f"{_messages(status['lag'])}; scoring latency p99 {_latency(status['scoring_latency_p99_s'])}"
+    # Rows may be older than the process, or gone by their age: these are other counts than those of `stored`.
+    yield "since start", f"{show(status['late'])} late, {show(status['duplicates'])} duplicate readings"
     if status["muted"] or status["maintenance"]:
         counts = f"{show(status['muted'])} anomalies muted, {show(status['maintenance'])} readings under maintenance"
         yield "feedback", counts

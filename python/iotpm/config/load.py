@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PREFIX = "IOTPM_"
 _NOT_KEYS = ("IOTPM_CONFIG", "IOTPM_TEST_")
 _MISSING = object()
+_TWICE = re.compile(r"Cannot declare \((.*)\) twice")
 
 Table = dict[str, Any]
 
@@ -84,7 +85,7 @@ def read(
     try:
         values: Table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        return {}, (_syntax(reader.file, error),)
+        return {}, (_syntax(reader.file, error, reader.lines),)
     for override in overrides.items:
         _apply(override, model, values, reader)
     _check_table(model, values, (), reader)
@@ -122,15 +123,22 @@ def _text(path: str | FilePath | None) -> tuple[str, Mistake | None]:
     if path is None:
         return "", None
     try:
-        return FilePath(path).read_text("utf-8"), None
+        return FilePath(path).read_text("utf-8-sig"), None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return "", Mistake(str(path), None, "file", None, f"{reason}; `iotpm config init` writes an example")
 
 
-def _syntax(file: str, error: tomllib.TOMLDecodeError) -> Mistake:
+def _syntax(file: str, error: tomllib.TOMLDecodeError, lines: dict[Path, int]) -> Mistake:
     message, _, place = str(error).partition(" (at line ")
     line = int(place.split(",")[0]) if place else None
+    if (twice := _TWICE.fullmatch(message)) is not None:
+        path = tuple(part.strip("' ") for part in twice[1].split(",") if part)
+        first = f" in line {lines[path]}" if path in lines else ""
+        problem = f"a table may stand once, and it begins{first} already: put its keys together"
+        return Mistake(file, line, f"[{'.'.join(path)}]", None, problem)
+    if message == "Cannot overwrite a value":
+        message = "a key stands twice in its table: leave one"
     return Mistake(file, line, "TOML", None, message)
 
 

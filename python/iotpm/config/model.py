@@ -504,7 +504,8 @@ class Template(Section, frozen=True, kw_only=True, rename={"pattern": "match"}):
     detectors: Annotated[
         list[DetectorName] | None,
         Meta(
-            description="detectors that run, or sets of them; absent is basic and asset_model", examples=[["default"]]
+            description="detectors that run, or sets; absent is [basic, asset_model]; set default adds slower ones",
+            examples=[["default"]],
         ),
     ] = None
     asset_learning_s: Annotated[

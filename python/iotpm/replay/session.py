@@ -58,6 +58,8 @@ class Outcome:
     anomalies: list[Row] = field(default_factory=list)
     """Latest revisions."""
     signals: list[Row] = field(default_factory=list)
+    ended_after: int | None = None
+    """Readings after which the user ended it; None if all were run."""
 
 
 def default_name(path: Path) -> str:
@@ -257,8 +259,9 @@ def embedded(
     *,
     start_us: int | None = None,
     report: Report = lambda _stage, _readings: None,
+    stop: threading.Event | None = None,
 ) -> Outcome:
-    """Run a source through `iotpm.Engine`, without broker, node or store.
+    """Run a source through `iotpm.Engine`, without broker, node or store; `stop` ends it early.
 
     Raises:
         SourceError: what cannot be read.
@@ -279,6 +282,9 @@ def embedded(
             outcome.dead_letters += len(output.dead_letters)
             _append(tables, output.anomalies)
             report("run", read)
+            if stop is not None and stop.is_set():
+                outcome.ended_after = read
+                break
         outcome.anomalies = _latest(tables) if read else []
         tables.register("signal_stats", engine.signal_stats())
         outcome.signals = rows_of(tables, "SELECT * FROM signal_stats")

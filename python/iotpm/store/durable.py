@@ -51,6 +51,18 @@ def make_directories(path: Path) -> None:
         sync_directory(made.parent)
 
 
+def remove(path: Path, root: Path) -> None:
+    """Remove a file that may be gone already, and the directories below `root` that are empty without it."""
+    path.unlink(missing_ok=True)
+    for parent in path.parents:
+        if parent == root or not parent.is_relative_to(root):
+            return
+        try:
+            parent.rmdir()
+        except OSError:  # not empty, or gone
+            return
+
+
 def _sync(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:

@@ -85,7 +85,7 @@ class Lake:
         stray = [path for path in self.root.rglob("*") if path.is_file() and path not in listed]
         for path in stray:
             log.warning("lake_file_removed", path=str(path), reason="not listed: its rows are still in the store")
-            path.unlink()
+            durable.remove(path, self.database.data_dir)
         return stray
 
     def step(self, *, lag: int = 0, keep_rows: int | None = None) -> LakeFile | None:
