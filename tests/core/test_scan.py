@@ -189,6 +189,65 @@ def test_a_file_that_cannot_be_scanned_is_named(tmp_path: Path, name: str, says:
     assert says in run.output
 
 
+def test_a_bad_file_of_a_directory_is_named_and_costs_no_other(tmp_path: Path) -> None:
+    plant, page = tmp_path / "plant", tmp_path / "page.html"
+    plant.mkdir()
+    good = "time,x\n" + "\n".join(f"{1_700_000_000 + i},{v:.3f}" for i, v in enumerate(noise(400))) + "\n"
+    (plant / "good.csv").write_text(good)
+    (plant / "late.csv").write_text(good + "1700000400,off\n")
+    (plant / "empty.csv").write_text("")
+    (plant / "torn.parquet").write_bytes(b"PAR1 and no more")
+    run = CliRunner().invoke(main, ["scan", str(plant), "--html", str(page)])
+    assert run.exit_code == 0, run.output
+    for name, reason in (("late.csv", "'off' is no number"), ("empty.csv", "empty"), ("torn.parquet", "Parquet")):
+        assert re.search(f"not read: .*{name}.*{reason}", run.stderr)
+        assert name in page.read_text("utf-8")
+    assert "3 files not read" in page.read_text("utf-8")
+    assert "replay/good/x" in run.stdout
+    assert "late" not in run.stdout
+    told = CliRunner().invoke(main, ["scan", str(plant), "--html", str(page), "--json"])
+    lines = [json.loads(text) for text in told.stdout.splitlines()]
+    assert [line.get("signal") for line in lines] == ["replay/good/x", None, None, None]
+    assert {Path(line["unread"]).name for line in lines[1:]} == {"late.csv", "empty.csv", "torn.parquet"}
+
+
+def test_a_directory_of_which_nothing_can_be_read_is_an_error_that_names_every_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("")
+    (tmp_path / "b.csv").write_text("time,x\n")
+    run = CliRunner().invoke(main, ["scan", str(tmp_path), "--html", str(tmp_path / "page.html")])
+    assert run.exit_code == 1
+    assert "a.csv" in run.output
+    assert "b.csv" in run.output
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.parametrize("off_on", [(0.0, 1.0), (-1.0, 1.0), (0.0, 100.0)])
+def test_a_column_of_two_values_is_a_state_and_not_judged(off_on: tuple[float, float]) -> None:
+    values = np.where(np.arange(2_000) % 500 == 499, off_on[1], off_on[0])
+    assert find_unusual(series(values)), "as a signal it would be judged"
+    (report,) = scan([series(values)])
+    assert (report.ingestion.state, report.ingestion.active, report.unusual) == (True, 0.002, [])
+    assert "taken for a state or label and not judged" in "; ".join(report.ingestion.remarks)
+    assert "quantised" not in "; ".join(report.ingestion.remarks)
+
+
+@pytest.mark.parametrize("values", [np.tile([20.0, 21.0], 300), np.tile([0.0, 1.0, 2.0], 200), np.zeros(600)])
+def test_few_values_are_not_a_state_for_that(values: np.ndarray) -> None:
+    assert not inspect_series(series(values)).state
+
+
+def test_states_are_stored_and_not_judged_by_the_configuration_too(tmp_path: Path) -> None:
+    path, page, configuration = tmp_path / "mill.csv", tmp_path / "page.html", tmp_path / "mill.toml"
+    rows = "\n".join(f"{1_700_000_000 + i},{v:.3f},{int(i % 300 == 299)}" for i, v in enumerate(noise(900)))
+    path.write_text("time,torque,failure\n" + rows + "\n")
+    run = CliRunner().invoke(main, ["scan", str(path), "--html", str(page), "--config", str(configuration)])
+    assert run.exit_code == 0, run.output
+    assert "1 signal taken for states or labels, not judged" in page.read_text("utf-8")
+    torque, failure = Config.load(configuration).templates
+    assert (torque.detectors, failure.detectors) == (None, [])
+    assert 'signal = "failure", off_below = 0.5' in configuration.read_text()
+
+
 def test_several_signals_keep_their_order_and_progress_is_told(tmp_path: Path) -> None:
     path = tmp_path / "wide.csv"
     rows = "\n".join(f"{i},{i % 7},{i % 5}" for i in range(300))

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iotpm.cli.output import errors_end_the_command, json_option, print_json, print_rows
-from iotpm.errors import SourceError
 
 if TYPE_CHECKING:
-    from iotpm.replay import Source
-    from iotpm.scan import Series, SeriesReport
+    from iotpm.scan import Readings, Series, SeriesReport
 
 
 @click.command()
@@ -35,42 +33,20 @@ def command(path: Path, html_path: Path | None, config_path: Path | None, as_jso
     Says of every signal how it arrives (rate, gaps, duplicates, order, flat or quantised, several operating modes, too
     short to judge) and what the default detectors find unusual; writes a page with every signal's chart and what
     configuration to start from. Nothing is sent anywhere and nothing else is written.
-    """
-    from iotpm.scan import starting_configuration, write_page
 
-    series, notes = _read(path, given)
-    reports = _scan(series)
+    A column of two values, 0 and another (or -1 and 1), is taken for a state or label and not judged. A file that
+    cannot be read is named with the reason, on the page too, and the others are scanned; exit status 1 only if none
+    could be read. With --json a line a signal, then one with `unread` and `reason` for every such file.
+    """
+    from iotpm.scan import read_files, starting_configuration, write_page
+
+    found = read_files(path, given | {"value_columns": given["value_columns"] or None})
+    reports = _scan(found.series)
     html_path = html_path or Path(f"scan-{path.resolve().stem}.html")
-    write_page(html_path, f"Scan of {path.name or path.resolve().name}", reports, notes)
+    write_page(html_path, f"Scan of {path.name or path.resolve().name}", reports, found.notes, found.unread)
     if config_path is not None:
         config_path.write_text(starting_configuration(reports), "utf-8")
-    _print(reports, notes, html_path, as_json)
-
-
-def _read(path: Path, given: dict[str, Any]) -> tuple[list[Series], list[str]]:
-    from iotpm.replay import open_source
-    from iotpm.scan import read_series
-
-    given["value_columns"] = given["value_columns"] or None
-    notes = []
-    try:
-        source = open_source(path, **given)
-    except SourceError:
-        if given["rate_hz"] is not None or given["time_column"] is not None:
-            raise
-        source = _by_rows(path, given)
-        notes = ["no column is a time: rows are counted as seconds; --rate-hz or --time-column say otherwise"]
-    series = read_series(source)
-    if not series:
-        raise SourceError(f"{path}: holds no readings (a record of vibration is for `iotpm spectrum`)")
-    return series, [*notes, *source.notes]
-
-
-def _by_rows(path: Path, given: dict[str, Any]) -> Source:
-    """The source with a row a second."""
-    from iotpm.replay import open_source
-
-    return open_source(path, **{**given, "rate_hz": 1.0})
+    _print(reports, found, html_path, as_json)
 
 
 def _scan(series: list[Series]) -> list[SeriesReport]:
@@ -84,14 +60,18 @@ def _scan(series: list[Series]) -> list[SeriesReport]:
         return scan(series, lambda: bar.advance(task))
 
 
-def _print(reports: list[SeriesReport], notes: list[str], html_path: Path, as_json: bool) -> None:
+def _print(reports: list[SeriesReport], found: Readings, html_path: Path, as_json: bool) -> None:
     from iotpm.scan.report import caution
 
+    for unread in found.unread:
+        click.echo(f"not read: {unread.reason}", err=True)
     if as_json:
         for report in reports:
             print_json(report.as_json())
+        for unread in found.unread:
+            print_json({"unread": str(unread.path), "reason": unread.reason})
         return
-    for note in notes:
+    for note in found.notes:
         click.echo(f"note: {note}", err=True)
     columns = ("signal", "readings", "interval_s", "unusual", "remarks")
     print_rows([_line(report) for report in reports], columns, as_json=False, empty="no signals")
@@ -106,6 +86,6 @@ def _line(report: SeriesReport) -> dict[str, Any]:
         "signal": report.series.name,
         "readings": found.readings,
         "interval_s": f"{found.interval_s:.4g}",
-        "unusual": "-" if found.too_short else len(report.unusual),
+        "unusual": "-" if found.too_short or found.state else len(report.unusual),
         "remarks": "; ".join(found.remarks),
     }

@@ -2,7 +2,7 @@
 
 from .messages import replay_messages
 from .run import Pacer, Progress, parse_speed, replay_engine, replay_stream
-from .source import Rows, Source, SourceFile, open_source
+from .source import Rows, Source, SourceFile, data_files, open_source
 from .summary import Summary
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Source",
     "SourceFile",
     "Summary",
+    "data_files",
     "open_source",
     "parse_speed",
     "replay_engine",

@@ -257,12 +257,17 @@ def open_source(
     options = replace(options, encoding=encoding, site=site or options.site, asset=asset, frame_s=frame_s, unit=unit)
     if start_us is not None:
         options = replace(options, start_us=start_us)
-    paths, notes = _files_at(Path(path), asset)
+    paths, notes = data_files(Path(path), asset)
     files = [FrameFile(p, options) if holds_waveforms(p, options) else SourceFile(p, options) for p in paths]
     return Source(files, notes + [f"{file.path}: {note}" for file in files for note in file.notes])
 
 
-def _files_at(path: Path, asset: str | None) -> tuple[list[Path], list[str]]:
+def data_files(path: Path, asset: str | None = None) -> tuple[list[Path], list[str]]:
+    """The files of a path, by name, and a note on each that is left out.
+
+    Raises:
+        SourceError: there is none, or `asset` names several.
+    """
     if path.is_file():
         return [path], []
     if not path.is_dir():

@@ -1,5 +1,6 @@
 """Any table of readings, without a server or a configuration: what is in it, what is odd, what to start from."""
 
+from .files import Readings, Unread, read_files
 from .ingestion import Ingestion, inspect_series
 from .page import write_page
 from .report import SeriesReport, scan
@@ -9,11 +10,14 @@ from .unusual import Unusual, find_unusual
 
 __all__ = [
     "Ingestion",
+    "Readings",
     "Series",
     "SeriesReport",
+    "Unread",
     "Unusual",
     "find_unusual",
     "inspect_series",
+    "read_files",
     "read_series",
     "scan",
     "starting_configuration",

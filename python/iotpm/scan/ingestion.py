@@ -56,12 +56,21 @@ class Ingestion:
     modes: tuple[float, ...]
     counter: bool
     """Never falls and rises at most readings: a number of something, not a measurement."""
+    state: bool
+    """Two values, 0 and another, or -1 and 1: a state, an event or a label, not a measurement."""
+    active: float
+    """Share of the readings with the greater value of a state; 0 of what is none."""
     beginning: tuple[float, float]
     """Least and greatest value of the readings that only teach, its warm-up."""
     outside: float
     """Share of the later readings that lie beyond them."""
     too_short: bool
     remarks: tuple[str, ...] = field(default=())
+
+    @property
+    def measurement(self) -> bool:
+        """Whether its level means anything: it is no counter and no state."""
+        return not self.counter and not self.state
 
 
 def inspect_series(series: Series) -> Ingestion:
@@ -90,6 +99,8 @@ def inspect_series(series: Series) -> Ingestion:
         longest_flat=_longest_run(values),
         modes=_modes(values),
         counter=_is_counter(values),
+        state=_is_state(values),
+        active=float((values == values.max()).mean()) if _is_state(values) else 0.0,
         beginning=(low, high),
         outside=float(((later < low) | (later > high)).mean()) if len(later) else 0.0,
         too_short=len(values) < READINGS_MIN,
@@ -105,6 +116,11 @@ def warm_up_readings(readings: int) -> int:
 def _is_counter(values: NDArray[np.float64]) -> bool:
     steps = np.diff(values)
     return len(values) >= READINGS_MIN and bool((steps >= 0).all() and (steps > 0).mean() > 0.5)
+
+
+def _is_state(values: NDArray[np.float64]) -> bool:
+    found = np.unique(values)
+    return len(found) == 2 and (0.0 in found or (found[0], found[1]) == (-1.0, 1.0))
 
 
 def _jitter(intervals_s: NDArray[np.float64], typical_s: float) -> float:
@@ -176,13 +192,24 @@ def _remarks(found: Ingestion) -> list[str]:
         (found.gaps > 0, f"{counted(found.gaps, 'gap')}, the longest {span(found.longest_gap_s)}"),
         (found.jitter > 0.01, f"intervals vary by {found.jitter:.0%}: no spectral features"),
         (found.levels < 2, "constant"),
-        (not many_levels and not found.too_short, f"quantised: {found.levels} different values"),
-        (found.levels > 1 and found.longest_flat >= FLAT_READINGS, f"{found.longest_flat:,} equal readings in a row"),
+        (found.state, _taken_for_a_state(found)),
+        (not many_levels and not found.too_short and not found.state, f"quantised: {found.levels} different values"),
+        (
+            found.levels > 1 and not found.state and found.longest_flat >= FLAT_READINGS,
+            f"{found.longest_flat:,} equal readings in a row",
+        ),
         (found.counter, "never falls: a counter, not a measurement"),
-        (not found.counter and found.outside > OUTSIDE_MAX, _left_its_beginning(found)),
+        (found.measurement and found.outside > OUTSIDE_MAX, _left_its_beginning(found)),
         (len(found.modes) > 1, f"{len(found.modes)} operating modes: about {_listed(found.modes)}"),
     ]
     return [text for holds, text in checks if holds]
+
+
+def _taken_for_a_state(found: Ingestion) -> str:
+    return (
+        f"two values, {found.least:.4g} and {found.greatest:.4g} ({found.active:.2%} of the readings): "
+        "taken for a state or label and not judged as a signal"
+    )
 
 
 def _left_its_beginning(found: Ingestion) -> str:

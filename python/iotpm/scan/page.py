@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from .files import Unread
     from .report import SeriesReport
     from .unusual import Unusual
 
@@ -35,9 +36,15 @@ pre{background:#1a212a}.line{stroke:#6cb1ff}text,.quiet{fill:#9aa7b4;color:#9aa7
 """
 
 
-def write_page(path: Path, title: str, reports: Sequence[SeriesReport], notes: Sequence[str] = ()) -> None:
-    """Write the page: what was guessed, a line a signal, every signal's chart, a configuration to start from."""
-    path.write_text(_page(title, reports, notes), "utf-8")
+def write_page(
+    path: Path,
+    title: str,
+    reports: Sequence[SeriesReport],
+    notes: Sequence[str] = (),
+    unread: Sequence[Unread] = (),
+) -> None:
+    """Write the page: what could not be read, what was guessed, a line and a chart a signal, what to start from."""
+    path.write_text(_page(title, reports, notes, unread), "utf-8")
 
 
 def document(title: str, body: Sequence[str]) -> str:
@@ -46,8 +53,8 @@ def document(title: str, body: Sequence[str]) -> str:
     return head + "\n".join(body) + "</html>\n"
 
 
-def _page(title: str, reports: Sequence[SeriesReport], notes: Sequence[str]) -> str:
-    body = [f"<h1>{escape(title)}</h1>", _summary(reports)]
+def _page(title: str, reports: Sequence[SeriesReport], notes: Sequence[str], unread: Sequence[Unread]) -> str:
+    body = [f"<h1>{escape(title)}</h1>", _summary(reports), _not_read(unread)]
     body += [f'<p class="quiet">{escape(note)}</p>' for note in notes]
     body.append(_overview(reports))
     body += [_section(index, report) for index, report in enumerate(reports)]
@@ -59,12 +66,21 @@ def _summary(reports: Sequence[SeriesReport]) -> str:
     readings = sum(report.ingestion.readings for report in reports)
     stretches = sum(len(report.unusual) for report in reports)
     short = sum(report.ingestion.too_short for report in reports)
+    states = sum(report.ingestion.state for report in reports)
     unusual = "1 unusual stretch" if stretches == 1 else f"{stretches:,} unusual stretches"
     text = f"{counted(readings, 'reading')} of {counted(len(reports), 'signal')}; {unusual}"
     text += f"; {counted(short, 'signal')} too short to judge" if short else ""
+    text += f"; {counted(states, 'signal')} taken for states or labels, not judged" if states else ""
     told = caution(reports)
     remark = f'<p class="remark">{escape(told)}</p>' if told else ""
     return f"<p>{text}.</p>{remark}"
+
+
+def _not_read(unread: Sequence[Unread]) -> str:
+    if not unread:
+        return ""
+    rows = "".join(f"<tr><td>{escape(one.path.name)}</td><td>{escape(one.reason)}</td></tr>" for one in unread)
+    return f'<p class="remark">{counted(len(unread), "file")} not read:</p><table>{rows}</table>'
 
 
 def _overview(reports: Sequence[SeriesReport]) -> str:
@@ -76,9 +92,8 @@ def _overview(reports: Sequence[SeriesReport]) -> str:
 def _overview_row(index: int, report: SeriesReport) -> str:
     found = report.ingestion
     cells = (f"{found.readings:,}", span(found.interval_s), f"{found.least:.5g}", f"{found.greatest:.5g}")
-    unusual = "too short" if found.too_short else str(len(report.unusual))
     link = f'<a href="#s{index}">{escape(report.series.name)}</a>'
-    return f"<tr><td>{link}</td>{''.join(f'<td>{cell}</td>' for cell in (*cells, unusual))}</tr>"
+    return f"<tr><td>{link}</td>{''.join(f'<td>{cell}</td>' for cell in (*cells, report.verdict))}</tr>"
 
 
 def _section(index: int, report: SeriesReport) -> str:

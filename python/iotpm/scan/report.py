@@ -23,6 +23,14 @@ class SeriesReport:
     series: Series
     ingestion: Ingestion
     unusual: list[Unusual]
+    """None of what is too short, or a state."""
+
+    @property
+    def verdict(self) -> str:
+        """The number of unusual stretches, or why none was looked for."""
+        if self.ingestion.state:
+            return "state"
+        return "too short" if self.ingestion.too_short else f"{len(self.unusual):,}"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, times as RFC 3339."""
@@ -38,7 +46,7 @@ class SeriesReport:
 
 def caution(reports: Sequence[SeriesReport]) -> str | None:
     """What to say of all signals where the beginning of the data does not stand for the rest; None where it does."""
-    moved = sum(report.ingestion.outside > OUTSIDE_MAX and not report.ingestion.counter for report in reports)
+    moved = sum(report.ingestion.measurement and report.ingestion.outside > OUTSIDE_MAX for report in reports)
     if not moved:
         return None
     who = "The signal leaves" if len(reports) == 1 else f"{moved} of {len(reports)} signals leave"
@@ -72,4 +80,5 @@ def scan(series: Sequence[Series], progress: Callable[[], None] = lambda: None) 
 
 def _report(series: Series) -> SeriesReport:
     ordered = series.in_order()
-    return SeriesReport(ordered, inspect_series(series), find_unusual(ordered))
+    ingestion = inspect_series(series)
+    return SeriesReport(ordered, ingestion, [] if ingestion.state else find_unusual(ordered))

@@ -10,6 +10,8 @@ import numpy as np
 from iotpm.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from iotpm.replay import Source
@@ -36,24 +38,32 @@ class Series:
         return Series(self.name, times_us, self.values[usable][first])
 
 
-def read_series(source: Source) -> list[Series]:
-    """Every signal of a source, in the order in which they appear.
+def read_series(source: Source, held: int = 0) -> list[Series]:
+    """Every signal of a source, in the order in which they appear, beside `held` readings of other files.
 
     Raises:
         SourceError: what cannot be read, or more than `MAX_READINGS` readings.
     """
-    parts: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
-    total = 0
+    parts: list[Series] = []
+    total = held
     for rows in source:
         total += len(rows)
         if total > MAX_READINGS:
-            raise SourceError(f"more than {MAX_READINGS:,} readings: scan fewer files, or use `iotpm replay`")
+            raise SourceError(f"more than {MAX_READINGS:,} readings: scan fewer files at once, or use `iotpm replay`")
         for index, name in enumerate(rows.names):
             chosen = rows.index == index
             if chosen.any():
-                parts.setdefault(name, []).append((rows.times_us[chosen], rows.values[chosen]))
-    return [_joined(name, pieces) for name, pieces in parts.items()]
+                parts.append(Series(name, rows.times_us[chosen], rows.values[chosen]))
+    return joined(parts)
 
 
-def _joined(name: str, pieces: list[tuple[NDArray[np.int64], NDArray[np.float64]]]) -> Series:
-    return Series(name, np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces]))
+def joined(parts: Sequence[Series]) -> list[Series]:
+    """One series of all parts of a name, in the order in which names and parts appear."""
+    named: dict[str, list[Series]] = {}
+    for part in parts:
+        named.setdefault(part.name, []).append(part)
+    return [_joined(name, pieces) for name, pieces in named.items()]
+
+
+def _joined(name: str, pieces: Sequence[Series]) -> Series:
+    return Series(name, np.concatenate([p.times_us for p in pieces]), np.concatenate([p.values for p in pieces]))

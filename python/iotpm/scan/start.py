@@ -25,8 +25,18 @@ def _template(report: SeriesReport) -> str:
     lines = ["", "[[template]]", f"match = {_quoted('*/*/' + report.series.name.split('/', 2)[2])}"]
     lines.append('# unit = ""  # UCUM, such as Cel, bar, mm/s')
     lines.append(f"# physical_min, physical_max: seen {found.least:.6g} to {found.greatest:.6g}")
-    lines += _settings(found)
+    lines += _of_state(report) if found.state else _settings(found)
     return "\n".join(lines) + "\n"
+
+
+def _of_state(report: SeriesReport) -> list[str]:
+    kept = "detectors = []  # a state or label: stored, not judged"
+    found, name = report.ingestion, report.series.name.split("/", 2)[2]
+    if found.least < 0:
+        return [kept]
+    level = (found.least + found.greatest) / 2
+    told = f"state = {{ signal = {_quoted(name)}, off_below = {level:g} }}"
+    return [kept, "# if it tells whether the machine runs, the templates of the other signals say:", f"# {told}"]
 
 
 def _settings(found: Ingestion) -> list[str]:
