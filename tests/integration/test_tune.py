@@ -143,6 +143,35 @@ def test_alarms_of_a_model_count_and_are_named_where_no_boundary_changes_them(tm
     assert any("by asset_model" in warning for warning in proposal.warnings)
 
 
+def test_the_rate_of_models_is_proposed_with_what_it_would_have_given(tmp_path: Path) -> None:
+    path = tmp_path / "tuned.toml"
+    history = pumps(tmp_path / "leaking", lost=0.6)
+    found = tuned(history, 200.0, TOGETHER)
+    rate = found.asset_rate
+    alarms = {one.factor: one.alarms for one in rate.tried}
+    ordered = [alarms[factor] for factor in sorted(alarms)]
+    assert ordered == sorted(ordered), "a greater rate raises more"
+    assert ordered[0] < ordered[-1]
+    assert rate.chosen.alarms == max(one.alarms for one in rate.tried if one.keeps(200.0))
+    assert rate.proposed != rate.now
+    path.write_text(found.toml)
+    assert Config.load(path).templates[0].asset_false_alarm_rate == rate.proposed
+    (proposal,) = found.proposals
+    assert proposal.tried[0].by_detector.get("asset_model", 0) == rate.chosen.alarms
+
+
+def test_a_rate_is_left_where_models_raise_nothing_and_that_is_said(tmp_path: Path) -> None:
+    rate = tuned(pumps(tmp_path / "healthy", lost=0.0), 40.0, TOGETHER).asset_rate
+    assert (rate.proposed, rate.chosen.alarms) == (rate.now, 0)
+    told = CliRunner().invoke(main, ["tune", str(tmp_path / "healthy"), "--alarms-per-asset-week", "40"])
+    assert told.exit_code == 0, told.output
+    assert "asset_false_alarm_rate: now 0.0001, proposed 0.0001: models of assets raise nothing" in told.output
+
+
+def test_no_rate_is_proposed_where_no_template_runs_models(healthy: Path) -> None:
+    assert tuned(healthy, 40.0).asset_rate is None
+
+
 @pytest.mark.parametrize(("budget", "words"), [(0.0, "must be above 0"), (float("nan"), "must be above 0")])
 def test_a_budget_must_be_positive(healthy: Path, budget: float, words: str) -> None:
     with pytest.raises(InputError, match=words):

@@ -17,6 +17,7 @@ from ..calibration import Calibration
 from ..config import Config, Template
 from ..errors import InputError
 from ..subjects import asset_of_signal
+from .asset_rate import DETECTOR, FACTORS, AssetRate, TriedRate, choose_rate, runs_models, with_factor
 from .options import UNCHANGED, Option, complete, fragment, ladder, template_of
 from .scores import RUN_READINGS, TUNABLE, greatest_scores, joined
 
@@ -106,6 +107,8 @@ class Proposals:
     before: Rate
     after: Rate
     warnings: list[str]
+    asset_rate: AssetRate | None
+    """What is proposed for the models of assets; None where no template runs them."""
     toml: str
     """A configuration with nothing but all templates."""
 
@@ -127,7 +130,8 @@ def propose(
         alarms_per_asset_week: the budget of all alarms of an asset.
         warm_up_us: time at each asset's beginning whose alarms do not count.
         workers: processes; never changes a result.
-        advance: called with the readings that were run since the last call; the history is run twice.
+        advance: called with the readings that were run since the last call; the history is run three times, twice where
+            no template runs models of assets.
 
     Raises:
         InputError: a budget that is not positive, or a history without readings.
@@ -139,6 +143,8 @@ def propose(
     scores = greatest_scores(history, base, workers, advance)
     if not scores:
         raise InputError("no detector became mature on this history: it is too short to tune from")
+    rated = _Rated.of(history, templates, alarms_per_asset_week, warm_up_us, workers, advance)
+    templates = rated.templates
     places = {name: template_of(name, templates) for name in scores}
     budgets = _budgets(places, alarms_per_asset_week)
     calibrated = _calibrated(scores, places, budgets)
@@ -147,7 +153,7 @@ def propose(
     runs += [_applied(templates, calibrated)] if calibrated else []
     ran = run(history, [Config(templates=each) for each in runs], workers, advance)
     counting = _Counting.of(ran, warm_up_us)
-    return _Decision(ran, counting, templates, options, calibrated, places, budgets, scores).proposals()
+    return _Decision(ran, counting, templates, options, calibrated, places, budgets, scores, rated).proposals()
 
 
 def _budgets(places: dict[str, int | None], alarms: float) -> dict[int, float]:
@@ -204,6 +210,40 @@ class _Counting:
         return rate([counts[asset] for asset in self.weeks], list(self.weeks.values()))
 
 
+@dataclass(frozen=True, slots=True)
+class _Rated:
+    """Templates with the rate of models that keeps the budget, which the boundaries are then tried with."""
+
+    templates: tuple[Template, ...]
+    found: AssetRate | None = None
+    before: Rate | None = None
+    """Of all alarms, with the rate as it is."""
+
+    @classmethod
+    def of(
+        cls,
+        history: History,
+        templates: tuple[Template, ...],
+        budget: float,
+        warm_up_us: int,
+        workers: int,
+        advance: Advance,
+    ) -> _Rated:
+        if not any(map(runs_models, templates)):
+            return cls(templates)
+        ran = run(history, [Config(templates=with_factor(templates, one)) for one in FACTORS], workers, advance)
+        counting = _Counting.of(ran, warm_up_us)
+        counted = [[one for one in raised if counting.counts(one)] for raised in ran.raised]
+        tried = [_tried_rate(factor, raised, counting) for factor, raised in zip(FACTORS, counted, strict=True)]
+        found = choose_rate(templates, tried, budget)
+        return cls(with_factor(templates, found.chosen.factor), found, counting.rate(counted[0]))
+
+
+def _tried_rate(factor: float, raised: Sequence[Raised], counting: _Counting) -> TriedRate:
+    own = [one for one in raised if one.detector == DETECTOR]
+    return TriedRate(factor, len(own), counting.rate(own))
+
+
 @dataclass(slots=True)
 class _Decision:
     """Everything that was tried, and what follows from it."""
@@ -218,6 +258,7 @@ class _Decision:
     """Template of each signal."""
     budgets: dict[int, float]
     scores: dict[str, NDArray[Any]]
+    rated: _Rated
 
     def proposals(self) -> Proposals:
         counted = [[one for one in raised if self.counting.counts(one)] for raised in self.ran.raised]
@@ -229,10 +270,11 @@ class _Decision:
             self._weeks,
             self.ran.readings,
             sum(self.budgets.values()),
-            self.counting.rate(counted[0]),
+            self.rated.before or self.counting.rate(counted[0]),
             self.counting.rate(self._after(found, counted)),
             _general(self.counting, len(self.ran.assets)),
-            fragment(kept, {place: _comments(one) for place, one in found.items()}),
+            self.rated.found,
+            _head(self.rated.found) + fragment(kept, {place: _comments(one) for place, one in found.items()}),
         )
 
     @property
@@ -300,6 +342,14 @@ def _general(counting: _Counting, assets: int) -> list[str]:
     if not counting.short:
         return []
     return [f"{counting.short} of {assets} assets have less than twice the warm-up: their learning counts as well"]
+
+
+def _head(found: AssetRate | None) -> str:
+    if found is None:
+        return ""
+    chosen = found.chosen
+    told = f"{chosen.alarms} alarms of models; {found.reason}"
+    return f"# asset_false_alarm_rate {found.proposed:g} (now {found.now:g}): {told}\n"
 
 
 def _comments(proposal: Proposal) -> list[str]:
