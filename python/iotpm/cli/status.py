@@ -114,7 +114,7 @@ def _running(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "problems", "; ".join(problems) or "none"
     yield "lag", f"{_messages(status['lag'])}; scoring latency p99 {_latency(status['scoring_latency_p99_s'])}"
     # Rows may be older than the process, or gone by their age: these are other counts than those of `stored`.
-    yield "since start", f"{show(status['late'])} late, {show(status['duplicates'])} duplicate readings"
+    yield "since start", f"{show(status['late'])} late and {show(status['duplicates'])} duplicate readings, not scored"
     if status["muted"] or status["maintenance"]:
         counts = f"{show(status['muted'])} anomalies muted, {show(status['maintenance'])} readings under maintenance"
         yield "feedback", counts
