@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any, Literal, final
 
@@ -116,7 +116,12 @@ class Engine:
         quality: NDArray[np.uint8] | None = None,
         sequences: NDArray[np.uint64] | None = None,
     ) -> Output: ...
-    def push_arrow(self, stream: object, stream_times_us: NDArray[np.int64] | None = None) -> Output: ...
+    def push_arrow(
+        self,
+        stream: object,
+        stream_times_us: NDArray[np.int64] | None = None,
+        check_first: Callable[[int], None] | None = None,
+    ) -> Output: ...
     def push_messages(
         self,
         subjects: list[str],

@@ -140,7 +140,7 @@ class Engine:
         if hasattr(signals, "__arrow_c_stream__") and values is None:
             if any(argument is not None for argument in (times_us, quality, sequences)):
                 raise InputError("an Arrow stream brings its own columns: pass it alone, or with stream_times_us")
-            return self._engine.push_arrow(signals, stream)
+            return self._engine.push_arrow(signals, stream, None if self._unit_seen else self._check_unit)
         if times_us is None or values is None:
             raise InputError("times_us and values are missing: pass one of each for every reading")
         return self._engine.push(
@@ -159,6 +159,11 @@ class Engine:
             arguments.refuse_other_units("times_us", times_us)
             self._unit_seen = True
         return times
+
+    def _check_unit(self, first: int) -> None:
+        """As `_times`, of an Arrow column of integers."""
+        arguments.refuse_other_units("column 'timestamp'", [first])
+        self._unit_seen = True
 
     def push_messages(
         self,

@@ -166,6 +166,18 @@ def test_times_in_another_unit_are_refused_and_named(first: int, unit: str) -> N
     assert len(engine.push(NAME, [1_763_776_000_000_000], [1.0]).readings) == 1
 
 
+def test_integers_of_an_arrow_column_are_looked_at_too() -> None:
+    seconds = pl.DataFrame({"signal": [NAME], "timestamp": [1_763_776_000], "value": [1.0]})
+    engine = iotpm.Engine()
+    with pytest.raises(errors.InputError, match="column 'timestamp' begins with 1763776000: as seconds"):
+        engine.push(seconds)
+    assert engine.counters()["accepted"] == 0
+    typed = seconds.with_columns(pl.from_epoch("timestamp", time_unit="s"))
+    assert len(engine.push(typed).readings) == 1
+    right = seconds.with_columns(pl.col("timestamp") * 1_000_000 + 1)
+    assert len(iotpm.Engine().push(right).readings) == 1
+
+
 def test_readings_of_1970_are_taken_where_they_are_meant() -> None:
     early = np.array([1_763_776_000], dtype="datetime64[us]")
     assert len(iotpm.Engine().push(NAME, early, [1.0]).readings) == 1

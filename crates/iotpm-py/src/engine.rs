@@ -115,18 +115,24 @@ impl Engine {
             times_us: times_us.as_array().to_vec(),
             values: values.as_array().to_vec(),
             quality: copied(quality),
+            first_integer: None,
         };
         self.push_columns(py, columns, copied(sequences), copied(stream_times_us))
     }
 
-    #[pyo3(signature = (stream, stream_times_us=None))]
+    #[pyo3(signature = (stream, stream_times_us=None, check_first=None))]
     fn push_arrow(
         &self,
         py: Python<'_>,
         stream: &Bound<'_, PyAny>,
         stream_times_us: Option<PyReadonlyArray1<'_, i64>>,
+        check_first: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Output> {
-        self.push_columns(py, Columns::from_arrow(stream)?, None, copied(stream_times_us))
+        let columns = Columns::from_arrow(stream)?;
+        if let (Some(check), Some(first)) = (check_first, columns.first_integer) {
+            check.call1((first,))?;
+        }
+        self.push_columns(py, columns, None, copied(stream_times_us))
     }
 
     #[pyo3(signature = (

@@ -83,6 +83,8 @@ pub struct Columns {
     pub times_us: Vec<i64>,
     pub values: Vec<f64>,
     pub quality: Option<Vec<u8>>,
+    /// The first time, where times came as integers: only who made them knows of what unit.
+    pub first_integer: Option<i64>,
 }
 
 impl Columns {
@@ -91,11 +93,13 @@ impl Columns {
         let reader = stream.extract::<PyRecordBatchReader>()?.into_reader()?;
         let mut names = Interner::default();
         let (mut places, mut times_us, mut values, mut quality) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let mut integers = false;
         for batch in reader {
             let batch = batch.map_err(|error| input(format!("Arrow stream: {error}")))?;
             let signals = column(&batch, "signal", &DataType::Utf8, false)?;
             let texts: &StringArray = signals.as_string();
             places.extend(texts.iter().map(|name| names.place(name.unwrap_or_default())));
+            integers |= batch.column_by_name("timestamp").is_some_and(|times| times.data_type().is_integer());
             times_us.extend_from_slice(times(&batch)?.as_primitive::<TimestampMicrosecondType>().values());
             let numbers = column(&batch, "value", &DataType::Float64, true)?;
             values.extend(numbers.as_primitive::<Float64Type>().iter().map(|value| value.unwrap_or(f64::NAN)));
@@ -104,7 +108,8 @@ impl Columns {
                 quality.get_or_insert_with(Vec::new).extend_from_slice(codes.as_primitive::<UInt8Type>().values());
             }
         }
-        Ok(Self { signals: Signals::Names(names.names, places), times_us, values, quality })
+        let first_integer = times_us.first().copied().filter(|_| integers);
+        Ok(Self { signals: Signals::Names(names.names, places), times_us, values, quality, first_integer })
     }
 }
 
