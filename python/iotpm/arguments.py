@@ -13,8 +13,8 @@ from iotpm.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-_YEARS_S = (1_000_000_000, 4_102_444_800)
-"""Seconds since 1970 of September 2001 and of 2100."""
+_YEARS_S = (1_010_000_000, 4_102_444_800)
+"""Seconds since 1970 of January 2002 and of 2100: round numbers that somebody made up lie before."""
 _UNITS = {"seconds": 1, "milliseconds": 1_000, "nanoseconds": 1_000_000_000}
 
 
@@ -37,7 +37,7 @@ def times(name: str, given: ArrayLike) -> NDArray[np.int64]:
 
 
 def refuse_other_units(name: str, given: ArrayLike) -> None:
-    """Integers that begin between 2001 and 2100 if they are not microseconds are none.
+    """Integers that begin between 2002 and 2100 if they are not microseconds are none.
 
     Raises:
         InputError: so they begin. Whoever means 1970 says so by datetime64.

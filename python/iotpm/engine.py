@@ -123,7 +123,7 @@ class Engine:
                 `__arrow_c_stream__` and columns `signal`, `timestamp`, `value` and optionally `quality`; then leave out
                 everything but `stream_times_us`.
             times_us: event times (n), integer microseconds since 1970 UTC or datetime64. Integers with which an engine
-                begins are refused if they are of 2001 to 2100 as seconds, milliseconds or nanoseconds: readings of 1970
+                begins are refused if they are of 2002 to 2100 as seconds, milliseconds or nanoseconds: readings of 1970
                 are none; who means them passes datetime64.
             values: values (n) in the signals' units; NaN and infinity are stored as null and never scored.
             stream_times_us: when each arrived (n), microseconds; without it nothing counts as from the future.

@@ -25,7 +25,7 @@ use crate::{NodeError, error::Result, priority::yield_to_others, registry::Saved
 const MAGIC: &[u8; 8] = b"IOTPMSNP";
 
 /// Changes whenever the body does.
-const FORMAT: u32 = 12;
+const FORMAT: u32 = 13;
 
 /// Fast, and states of floats hardly shrink further.
 const ZSTD_LEVEL: i32 = 1;
