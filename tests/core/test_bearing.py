@@ -52,7 +52,7 @@ def test_laws_of_rolling(balls: int, share: float, pitch: float, angle: float) -
     assert 0 < orders.ftf < 0.5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     rpm=st.floats(600, 3600),
     element=st.sampled_from(["outer race", "inner race", "ball"]),
@@ -82,7 +82,7 @@ def test_a_clear_fault_is_named_with_its_frequency_and_slip(element: str, rpm: f
     assert found.reason is None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     rpm=st.floats(300, 6000),
     name=st.sampled_from(sorted(bearing.catalogue())),

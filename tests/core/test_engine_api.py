@@ -57,7 +57,7 @@ def run(engine: iotpm.Engine, data: tuple[list[str], Any, Any], cuts: list[int])
     return {name: pl.concat([frame(getattr(out, name)) for out in outs]) for name in TABLES}
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     cuts=st.lists(st.integers(0, 800), max_size=6),

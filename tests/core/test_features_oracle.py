@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.signal
 import scipy.stats
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -125,7 +125,6 @@ def test_empty_windows_are_undefined_and_no_windows_are_none() -> None:
     assert features.window_features(np.empty((0, 5)))["mean"].shape == (0,)
 
 
-@settings(deadline=None)
 @given(
     x=samples(2, 300),
     rate_hz=st.sampled_from([0.5, 25_600.0]),

@@ -70,7 +70,7 @@ def test_where_all_readings_are_held_quantiles_are_exact() -> None:
     np.testing.assert_allclose(list(got.quantiles.values()), np.quantile(inside(times, x, got), list(got.quantiles)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     rate=st.sampled_from([0.01, 1.0, 100.0]),
     points=st.sampled_from([8, 32, 128]),
@@ -110,7 +110,7 @@ def test_more_points_make_quantiles_finer() -> None:
 
 
 @given(seed=st.integers(0, 100), scale=st.sampled_from([0.5, 4.0, -2.0]), shift=st.integers(-64, 64))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_scale_and_offset_move_quantiles_as_they_move_readings(seed: int, scale: float, shift: int) -> None:
     times, _ = readings(5_000, 1.0)
     x = np.random.default_rng(seed).integers(-1_000, 1_000, 5_000) / 8
@@ -127,7 +127,7 @@ def test_scale_and_offset_move_quantiles_as_they_move_readings(seed: int, scale:
 
 
 @given(cuts=st.lists(st.integers(0, 3_000), max_size=5), restored=st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_neither_batches_nor_snapshots_change_anything(cuts: list[int], restored: bool) -> None:
     times, x = readings(3_000, 60.0)
     whole = MultiResolution(lateness_s=5)

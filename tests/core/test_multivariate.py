@@ -36,7 +36,7 @@ def model() -> Multivariate:
     return Multivariate.fit(healthy(500), columns=NAMES)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     units=st.lists(st.floats(1e-2, 1e4), min_size=4, max_size=4),
     offsets=st.lists(st.floats(-1.0, 1.0), min_size=4, max_size=4),
@@ -49,7 +49,7 @@ def test_scores_do_not_depend_on_the_columns_units(units: list[float], offsets: 
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(order=st.permutations(range(4)))
 def test_scores_do_not_depend_on_the_order_of_columns(order: list[int]) -> None:
     train, test = healthy(200), healthy(50, 2)
@@ -59,7 +59,7 @@ def test_scores_do_not_depend_on_the_order_of_columns(order: list[int]) -> None:
     assert order[int(permuted.explain().contributors[0].name)] == int(straight.explain().contributors[0].name)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(cuts=st.lists(st.integers(0, 120), max_size=4))
 def test_a_series_in_pieces_scores_as_the_whole_to_the_bit(model: Multivariate, cuts: list[int]) -> None:
     rows = healthy(120, 3)

@@ -69,7 +69,7 @@ def test_a_constant_stays_a_constant(level: float, n: int, name: str) -> None:
 # Orders
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     order=st.sampled_from([1.0, 3.5848, 12.0]),
     from_hz=st.sampled_from([10.0, 18.0, 25.0]),
@@ -196,7 +196,7 @@ def test_scale_moves_only_the_first_value_of_a_cepstrum() -> None:
     assert ten[0] - one[0] == pytest.approx(np.log(10))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(spacing_hz=st.floats(20, 60), mesh=st.sampled_from([19, 31]), seed=st.integers(0, 3))
 def test_cepstrum_finds_the_spacing_of_sidebands(spacing_hz: float, mesh: int, seed: int) -> None:
     t = np.arange(20_000) / 10_000

@@ -180,7 +180,7 @@ def test_the_score_is_the_greatest_part() -> None:
     assert fused[WARM_UP:].any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(0, 1200), max_size=6), seed=st.integers(0, 50), keep=st.booleans())
 def test_a_stream_scores_as_the_whole_however_it_is_cut(cuts: list[int], seed: int, keep: bool) -> None:
     x, t = walk(seed, 1200), times(1200, 60 * MINUTE_US)

@@ -45,7 +45,7 @@ def close(got: Any, wanted: Any, relative: float = 1e-9) -> None:
     np.testing.assert_allclose(got, wanted, rtol=relative, atol=relative * floor)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     n=st.integers(8, 300),
     window=st.sampled_from(WINDOWS),
@@ -151,7 +151,6 @@ def test_rounding_is_no_signal() -> None:
     assert np.isnan(spectrum.kurtogram(np.full(999, 3.3), RATE_HZ).kurtosis).all()
 
 
-@settings(deadline=None)
 @given(lines=st.lists(st.integers(0, 30), min_size=3, max_size=80), prominence=st.integers(0, 20))
 def test_peaks_are_scipys(lines: list[int], prominence: int) -> None:
     value = np.array(lines, dtype=np.float64)
@@ -167,7 +166,6 @@ def test_peaks_are_scipys(lines: list[int], prominence: int) -> None:
     assert np.all(np.diff(few.line) > 0)
 
 
-@settings(deadline=None)
 @given(
     frequency_hz=st.floats(20, 480),
     amplitude=st.floats(1e-3, 1e3),
@@ -205,7 +203,6 @@ def test_peaks_of_a_band_are_the_most_prominent_within_it() -> None:
     assert len(spectrum.peaks(one, prominence=1e-6, band_hz=(401, 402))) == 0
 
 
-@settings(deadline=None)
 @given(tenths=st.tuples(st.integers(0, 2000), st.integers(200, 2900)), roll_off=st.floats(0.05, 0.99))
 def test_band_is_its_definition(tenths: tuple[int, int], roll_off: float) -> None:
     low, width = tenths[0] / 10, tenths[1] / 10
@@ -218,7 +215,6 @@ def test_band_is_its_definition(tenths: tuple[int, int], roll_off: float) -> Non
     assert found.rms == pytest.approx(np.sqrt(wanted[0]))
 
 
-@settings(deadline=None)
 @given(n=st.integers(16, 300), scale=st.floats(1e-3, 1e3), shift=st.integers(0, 299))
 def test_parseval_scale_and_shift(n: int, scale: float, shift: int) -> None:
     x = noise(n, seed=n)

@@ -165,7 +165,7 @@ def kept_by_definition(alarms: list[int], count: int, every: int, around: int) -
     return [at for at in range(count) if at in near or (every and at % every == 0)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     every=st.integers(0, 7),
     around=st.integers(0, 4),
@@ -304,7 +304,7 @@ def test_a_growing_defect_is_seen_in_its_trends_and_nowhere_else(
     assert max(late["bpfo"].to_list()) > 5 * max(late["bpfi"].to_list())
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(cuts=st.lists(st.integers(0, 280), max_size=8), shards=st.integers(1, 4), restart=st.booleans())
 def test_cuts_shards_and_restarts_change_nothing(
     bearing: tuple[Messages, dict[str, pl.DataFrame]], cuts: list[int], shards: int, restart: bool
