@@ -1,4 +1,4 @@
-"""Files that go leave no empty directories."""
+"""Directories that no file is left in go at the next start."""
 
 from __future__ import annotations
 
@@ -16,20 +16,17 @@ def made(path: Path) -> Path:
     return path
 
 
-def test_the_last_file_of_a_directory_takes_it_along_up_to_the_root(tmp_path: Path) -> None:
-    first, second = (made(tmp_path / "lake" / "readings" / f"date={day}" / "1-2.parquet") for day in (1, 2))
-    durable.remove(first, tmp_path)
-    assert not first.parent.exists()
-    assert second.exists()
-    durable.remove(second, tmp_path)
+def test_directories_without_a_file_go_and_others_stay(tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    kept = made(root / "readings" / "date=1" / "hour=00" / "1-2.parquet")
+    (root / "readings" / "date=2" / "hour=00").mkdir(parents=True)
+    (root / "windows").mkdir()
+    durable.remove_empty(root)
+    assert {path for path in root.rglob("*") if path.is_dir()} == {*kept.parents} - {root, *root.parents}
+    kept.unlink()
+    durable.remove_empty(root)
+    durable.remove_empty(root)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_is_gone_or_elsewhere_is_no_error(tmp_path: Path) -> None:
-    durable.remove(tmp_path / "lake" / "gone.parquet", tmp_path)
-    outside = made(tmp_path / "other" / "x")
-    durable.remove(outside, tmp_path / "data")
-    assert (tmp_path / "other").is_dir()
 
 
 def test_a_file_of_a_crash_leaves_no_lake_behind(tmp_path: Path) -> None:

@@ -51,16 +51,11 @@ def make_directories(path: Path) -> None:
         sync_directory(made.parent)
 
 
-def remove(path: Path, root: Path) -> None:
-    """Remove a file that may be gone already, and the directories below `root` that are empty without it."""
-    path.unlink(missing_ok=True)
-    for parent in path.parents:
-        if parent == root or not parent.is_relative_to(root):
-            return
-        try:
-            parent.rmdir()
-        except OSError:  # not empty, or gone
-            return
+def remove_empty(root: Path) -> None:
+    """Remove the directories that hold no file, `root` itself too; only while nobody else walks through them."""
+    for path in (*sorted(root.rglob("*"), reverse=True), root):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -73,7 +73,7 @@ class Lake:
         self._at = at
 
     def recover(self) -> list[Path]:
-        """Remove what a crash left unlisted; returns it. Call it once at start.
+        """Remove what a crash left unlisted, and empty folders; returns the files. Call it once at start.
 
         Raises:
             StoreError: a listed file is missing or has another size: rows were lost or altered outside.
@@ -85,7 +85,8 @@ class Lake:
         stray = [path for path in self.root.rglob("*") if path.is_file() and path not in listed]
         for path in stray:
             log.warning("lake_file_removed", path=str(path), reason="not listed: its rows are still in the store")
-            durable.remove(path, self.database.data_dir)
+            path.unlink()
+        durable.remove_empty(self.root)
         return stray
 
     def step(self, *, lag: int = 0, keep_rows: int | None = None) -> LakeFile | None:

@@ -17,7 +17,6 @@ import duckdb
 import structlog
 
 from iotpm.errors import StoreFull
-from iotpm.store import durable
 from iotpm.store import lake as lakes
 from iotpm.store.database import named
 from iotpm.store.lake import Lake, LakeFile
@@ -225,7 +224,8 @@ class Retention:
             self.database.reopen()
             raise named(error, self.database.path) from error
         for file in old:
-            durable.remove(self.database.data_dir / file.path, self.database.data_dir)
+            # Its folder stays until the next start: others may be walking through the lake.
+            (self.database.data_dir / file.path).unlink(missing_ok=True)
             self._dropped_bytes += file.bytes
         log.info("lake_files_retired", files=len(old), tier=old[0].tier, became=new.path if new else None)
 
